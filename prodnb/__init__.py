@@ -1,0 +1,24 @@
+"""From MVP to production: every question asked of a machine-learning model is a notebook."""
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "check_quality": "prodnb.quality",
+    "check_drift": "prodnb.drift",
+    "check_explainability": "prodnb.explainability",
+    "check_cost": "prodnb.cost",
+}
+__all__ = ["__version__", "check_cost", "check_drift", "check_explainability", "check_quality"]
+
+
+def __getattr__(name: str):
+    """Import a check when it is first named, so that `import prodnb` stays light."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'prodnb' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
