@@ -27,7 +27,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 TASKS = ("binary", "multiclass", "regression")
 
-# %% ../nbs/020_settings.ipynb #15dd40f7
+# %% ../nbs/020_settings.ipynb #d207566a
 @dataclass(frozen=True)
 class Settings:
     """What this project checks: the values of settings.ini with the overrides of one run laid over them."""
@@ -54,7 +54,7 @@ class Settings:
     def where(self, section: str, key: str = "") -> str:
         """Name the place of a key for an error message."""
         if f"{section}.{key}" in self.overrides:
-            return f"--set {section}.{key}"
+            return f"{section}.{key} of this run"
         line = self.lines.get((section, key)) or self.lines.get((section, ""))
         return f"{self.file.name}, line {line}" if line else self.file.name
 
@@ -74,10 +74,10 @@ class Settings:
         """The seed of everything random in a run; 0 unless set."""
         return int(self.get("project", "seed") or 0)
 
-# %% ../nbs/020_settings.ipynb #9e987c7f
+# %% ../nbs/020_settings.ipynb #5da9bdff
 def split_list(text: str) -> list[str]:
     """Split at commas and line ends; a part in double quotes may hold a comma."""
-    parts = re.findall(r'"((?:[^"]|"")*)"|([^,\n]+)', text)
+    parts = re.findall(r'\s*"((?:[^"]|"")*)"|([^,\n]+)', text)
     return [name for quoted, plain in parts if (name := quoted.replace('""', '"') or plain.strip())]
 
 # %% ../nbs/020_settings.ipynb #49b72b0d

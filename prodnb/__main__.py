@@ -1,0 +1,5 @@
+"""`python -m prodnb` is the command line."""
+
+from prodnb.cli import main
+
+main()

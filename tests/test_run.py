@@ -1,0 +1,341 @@
+"""The journey as a user makes it: the command line on a small project, every way a check can end, every mistake that can be made."""
+
+import getpass
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pandas as pd
+import pytest
+from project import CELLS, prodnb, showing, write_project, write_template
+
+from prodnb.archive import open_archive, run_ids, verify
+
+pytestmark = pytest.mark.slow
+SCHEMA = json.loads((Path(__file__).parents[1] / "prodnb" / "assets" / "run.schema.json").read_text())
+OWN = list(CELLS)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A project in which every check has run once."""
+    folder = write_project(tmp_path_factory.mktemp("every"))
+    said = prodnb("run", *OWN, "--json", "--junit", "junit.xml", cwd=folder)
+    return folder, said
+
+
+def outcomes(said):
+    return {r["check"]: r["outcome"] for r in said.json["records"]}
+
+
+def test_every_way_a_check_can_end(done):
+    _, said = done
+    assert said.code == 2, said.err
+    jsonschema.validate(said.json, SCHEMA)
+    assert outcomes(said) == {
+        "passes": "passed", "warns": "warned", "doubts": "unknown", "fails": "failed", "skips": "skipped", "raises": "errored",
+        "dies": "errored", "silent": "errored", "lies": "errored",
+    }  # fmt: skip
+    causes = {r["check"]: r["cause"] for r in said.json["records"] if r["cause"]}
+    assert {c: causes[c]["kind"] for c in causes} == {"raises": "raised", "dies": "died", "silent": "no result", "lies": "wrong result"}
+    assert causes["dies"]["cell"] == 4
+    assert "exited with code 0" in causes["dies"]["message"]
+    assert "ZeroDivisionError" in causes["raises"]["message"]
+    assert said.json["outcome"] == "errored"
+
+
+def test_dead_notebooks_never_read_as_completed(done):
+    folder, said = done
+    for r in said.json["records"]:
+        notebook = json.loads(Path(r["notebook"]).read_text())
+        status = [c["metadata"]["papermill"]["status"] for c in notebook["cells"]]
+        if r["check"] in ("dies", "raises"):
+            assert status.count("failed") == 1
+            assert status[-1] == "not run"
+            assert notebook["metadata"]["papermill"]["exception"] is True
+        else:
+            assert set(status) == {"completed"}
+        page = Path(r["report"]).read_text()
+        assert "<script" not in page
+        assert r["outcome"] in page
+    assert "so far so good" in (folder / "archive" / "runs" / said.json["run"] / "dies.html").read_text()
+
+
+def test_the_archive_is_whole_and_verified(done):
+    folder, said = done
+    shown = prodnb("show", "--json", cwd=folder)
+    assert shown.code == 0
+    assert shown.json == said.json
+    assert prodnb("verify", cwd=folder).code == 0
+    report = folder / "archive" / "runs" / said.json["run"] / "raises.html"
+    data = report.read_bytes()
+    report.write_bytes(data.replace(b"errored", b"passed"))
+    found = prodnb("verify", cwd=folder)
+    assert found.code == 1
+    assert "raises.html" in found.out
+    assert "newest run was removed" in found.out
+    report.write_bytes(data)
+    assert prodnb("verify", "--json", cwd=folder).json["findings"] == []
+
+
+def test_nothing_of_this_machine_is_kept(done):
+    folder, said = done
+    for path in (folder / "archive").rglob("*"):
+        if path.is_file():
+            text = path.read_text()
+            for place in (str(folder), str(Path.home()) + "/", sys.prefix, os.path.realpath(sys.prefix)):
+                assert place not in text, f"{place} in {path.name}"
+            assert not re.search(rf"(?:/home|/Users)/{re.escape(getpass.getuser())}\b", text)
+
+
+def test_the_words_for_people(done):
+    folder, _ = done
+    said = prodnb("show", cwd=folder)
+    for words in ("demo", "✖ errored", "ann's team", "see the wiki", "index.html", "ZeroDivisionError"):
+        assert words in said.out, words
+    markdown = prodnb("show", "--markdown", cwd=folder)
+    assert markdown.out.startswith("## ✖ demo: errored")
+
+
+def test_failed_repeats_what_did_not_pass(done, tmp_path):
+    folder = shutil.copytree(done[0], tmp_path / "copy")
+    write_template(folder, "raises", [showing("raises")])
+    said = prodnb("run", "--failed", "--json", cwd=folder)
+    assert set(outcomes(said)) == {"warns", "doubts", "fails", "raises", "dies", "silent", "lies"}
+    assert outcomes(said)["raises"] == "passed"
+    assert len(run_ids(open_archive("archive", folder))) == 2
+    assert verify(open_archive("archive", folder))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("checks", "more", "flags", "code"),
+    [
+        (["passes", "warns"], "", [], 0),
+        (["passes", "warns"], "", ["--strict"], 1),
+        (["doubts"], "", [], 1),
+        (["doubts"], "[gate]\nallow_unknown = doubts\n", [], 0),
+        (["skips"], "", [], 0),
+        (["skips"], "[gate]\nrequired = skips\n", [], 1),
+    ],
+)
+def test_exit_codes_of_the_command(tmp_path, checks, more, flags, code):
+    folder = write_project(tmp_path / "p", {c: CELLS[c] for c in checks}, more)
+    said = prodnb("run", *checks, *flags, cwd=folder)
+    assert said.code == code, said.out + said.err
+    assert "Report:" in said.out
+    assert "1 of" in said.err
+
+
+PARAMETERS = "number: float = 1.0  # a number\nname: str | None = None  # a name\nmany: list[int] = []  # some\nflag: bool = False  # yes or no\n"
+OVERLAY = "from prodnb.template import overlay\nvalues = overlay('own', globals())\nvalues"
+SHOW = f"{showing('own')}\n"
+
+
+def test_values_are_the_same_in_the_runner_and_in_the_notebook(tmp_path):
+    folder = write_project(tmp_path / "p", {}, "[own]\n# agreed in May\nnumber = 2.5\nname = it's \"quoted\" \\ # %% $x\nmany = 1, 2\n")
+    write_template(folder, "own", [OVERLAY, "print('SEEN', repr((number, name, many, flag)))", SHOW], PARAMETERS)
+    said = prodnb("run", "own", "-p", "own.flag=yes", "--set", "project.seed=7", "--json", cwd=folder)
+    assert said.code == 0, said.err
+    notebook = Path(said.json["records"][0]["notebook"])
+    expected = "SEEN (2.5, 'it\\'s \"quoted\" \\\\ # %% $x', [1, 2], True)"
+    cells = json.loads(notebook.read_text())["cells"]
+    printed = "".join("".join(o.get("text", "")) for c in cells for o in c.get("outputs", []))
+    assert expected in printed
+    injected = next("".join(c["source"]) for c in cells if "injected-parameters" in c["metadata"].get("tags", []))
+    assert "number = 2.5" in injected
+    record = json.loads((notebook.parent / "records" / "own.json").read_text())
+    assert record["parameters"]["number"] == {"value": 2.5, "source": "settings.ini, line 10", "reason": "agreed in May"}
+    assert record["parameters"]["flag"]["source"] == "this run"
+    run = json.loads((notebook.parent / "run.json").read_text())
+    assert run["overrides"] == {"own.flag": "yes", "project.seed": "7"}
+    run_all = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output-dir", str(tmp_path), "--output", "all.ipynb"]
+    shutil.copy(folder / "templates" / "own.ipynb", folder / "own.ipynb")
+    subprocess.run([*run_all, "own.ipynb"], cwd=folder, check=True, capture_output=True)
+    text = (tmp_path / "all.ipynb").read_text()
+    assert expected.replace("True", "False").replace("\\", "\\\\").replace('"', '\\"') in text
+
+
+MISTAKES = [
+    (["run", "drfit"], 2, ["'drfit'", "Did you mean 'drift'?"]),
+    (["run", "-p", "passes.x=1"], 2, ["passes", "no parameter 'x'"]),
+    (["run", "-p", "x"], 2, ["-p", "CHECK.NAME=VALUE"]),
+    (["run", "--set", "project.referense=x"], 2, ["'referense'", "Did you mean 'reference'?"]),
+    (["run", "--set", "project.reference=nothing.parquet"], 2, ["nothing.parquet"]),
+    (["run", "--set", "project.target=c"], 2, ["'c'", "target"]),
+    (["run", "--set", "archive.path=reference.parquet/x"], 2, ["cannot write", "reference.parquet/x"]),
+    (["run", "--settings", "other.ini"], 2, ["other.ini", "prodnb init"]),
+    (["run", "--failed"], 2, ["holds no run"]),
+    (["show"], 2, ["holds no run", "prodnb run"]),
+    (["show", "2020"], 2, ["holds no run"]),
+    (["example", "flihgts", "x"], 2, ["Did you mean 'flights'?"]),
+    (["init"], 2, ["--reference"]),
+    (["lst"], 2, ["lst"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), MISTAKES, ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_a_mistake_is_a_clear_error_and_leaves_nothing(tmp_path, arguments, code, words):
+    folder = write_project(tmp_path / "p", {"passes": CELLS["passes"]})
+    before = sorted(p.relative_to(folder) for p in folder.rglob("*"))
+    said = prodnb(*arguments, cwd=folder)
+    assert said.code == code
+    assert "Traceback" not in said.err
+    assert said.out == ""
+    assert all(word in said.err for word in words), said.err
+    left = [p for p in folder.rglob("*") if p.relative_to(folder) not in before and p.is_file()]
+    assert left == []
+
+
+def test_a_template_that_is_none_is_refused(tmp_path):
+    folder = write_project(tmp_path / "p", {})
+    write_template(folder, "bad", ["1"], "import os\n")
+    said = prodnb("run", cwd=folder)
+    assert said.code == 2
+    assert "templates/bad.ipynb" in said.err
+
+
+def test_passwords_reach_no_file(tmp_path):
+    secret = "s3cr3t-pass"
+    url = f"postgres://ann:{secret}@localhost:1/db::t"
+    folder = write_project(tmp_path / "p", {}, f"[own]\nurl = {url}\n")
+    write_template(folder, "own", [OVERLAY, "print(url)", "raise ValueError('cannot reach ' + url)"], 'url: str = ""  # where\n')
+    said = prodnb("run", "own", "--json", cwd=folder)
+    assert said.code == 2
+    assert secret not in said.out
+    for path in (folder / "archive").rglob("*"):
+        if path.is_file():
+            assert secret not in path.read_text(), path.name
+
+
+def test_a_deadline_of_the_template_holds(tmp_path):
+    folder = write_project(tmp_path / "p", {})
+    write_template(folder, "slow", ["import time; time.sleep(100)"], deadline=6)
+    said = prodnb("run", "slow", "--json", cwd=folder)
+    assert said.code == 2
+    assert said.json["records"][0]["cause"]["kind"] == "deadline"
+
+
+def test_a_check_that_wants_another_runs_after_it(tmp_path):
+    folder = write_project(tmp_path / "p", {})
+    write_template(folder, "a", [showing("a")], after=["b"])
+    write_template(folder, "b", [showing("b")])
+    said = prodnb("run", "a", "b", "--workers", "2", cwd=folder)
+    assert said.code == 0
+    assert said.err.index("b: passed") < said.err.index("a: started")
+
+
+def test_a_killed_run_leaves_nothing_that_reads_as_complete(tmp_path):
+    folder = write_project(tmp_path / "p", {})
+    write_template(folder, "slow", ["import time; time.sleep(4)", showing("slow")])
+    child = subprocess.Popen([sys.executable, "-m", "prodnb", "run", "slow"], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    child.stderr.readline()
+    time.sleep(2)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert run_ids(open_archive("archive", folder)) == []
+    deadline = time.monotonic() + 15
+    while (left := kernels_of(folder)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert left == []
+
+
+def kernels_of(folder):
+    import psutil
+
+    found = []
+    for p in psutil.process_iter():
+        try:
+            if p.cwd() == os.path.realpath(folder):
+                found.append(p.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_two_runs_at_once_do_not_collide(tmp_path):
+    folder = write_project(tmp_path / "p", {"passes": CELLS["passes"]})
+    command = [sys.executable, "-m", "prodnb", "run", "passes"]
+    both = [subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [p.wait() for p in both] == [0, 0]
+    archive = open_archive("archive", folder)
+    assert len(run_ids(archive)) == 2
+    assert verify(archive)[0] == []
+
+
+def test_mlflow_out_of_reach_is_noted_and_the_run_kept(tmp_path):
+    folder = write_project(tmp_path / "p", {"passes": CELLS["passes"]})
+    (folder / "settings.ini").write_text((folder / "settings.ini").read_text().replace("mlflow = off", "mlflow = http://127.0.0.1:9"))
+    said = prodnb("run", "passes", cwd=folder)
+    assert said.code == 0
+    assert "MLflow did not take it" in said.err
+    run = run_ids(open_archive("archive", folder))[0]
+    line = json.loads((folder / "archive" / "runs" / run / "deliveries.json").read_text())[0]
+    assert line["outcome"] == "not delivered"
+    assert prodnb("verify", cwd=folder).code == 0
+
+
+def test_list_shows_checks_and_parameters(tmp_path):
+    folder = write_project(tmp_path / "p", {"passes": CELLS["passes"]})
+    said = prodnb("list", "--json", cwd=folder)
+    found = {t["name"]: t for t in said.json}
+    assert found["passes"]["origin"] == "project"
+    assert found["drift"]["origin"] == "prodnb"
+    assert all(p["help"] for t in found.values() for p in t["parameters"])
+    assert "drift" in prodnb("list", cwd=folder).out
+
+
+NO_NETWORK = """
+import os, socket
+_connect = socket.socket.connect
+def connect(self, address, *rest):
+    if self.family in (socket.AF_INET, socket.AF_INET6) and not str(address[0]).startswith(("127.", "::1", "localhost")):
+        with open(os.environ["NETWORK_LOG"], "a") as log:
+            log.write(repr(address) + "\\n")
+        raise OSError("no network in this test")
+    return _connect(self, address, *rest)
+socket.socket.connect = connect
+_lookup = socket.getaddrinfo
+def getaddrinfo(host, *rest, **more):
+    if host not in (None, "", "localhost", "127.0.0.1", "::1", socket.gethostname()):
+        with open(os.environ["NETWORK_LOG"], "a") as log:
+            log.write("lookup " + repr(host) + "\\n")
+        raise OSError("no network in this test")
+    return _lookup(host, *rest, **more)
+socket.getaddrinfo = getaddrinfo
+"""
+
+
+def test_nothing_asks_the_network(tmp_path):
+    folder = write_project(tmp_path / "p", {})
+    (folder / "settings.ini").write_text((folder / "settings.ini").read_text().replace("mlflow = off", "mlflow = sqlite:///m.db"))
+    frame = pd.DataFrame({"a": range(300), "b": list("xyz") * 100})
+    frame.to_parquet(folder / "current.parquet")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(NO_NETWORK)
+    env = {"PYTHONPATH": str(tmp_path / "site"), "NETWORK_LOG": str(tmp_path / "log")}
+    probe = subprocess.run([sys.executable, "-c", "import socket; socket.create_connection(('192.0.2.1', 9), 1)"], env={**os.environ, **env}, capture_output=True)
+    assert b"no network in this test" in probe.stderr
+    (tmp_path / "log").unlink()
+    said = prodnb("run", "data_quality", "drift", "--set", "project.current=current.parquet", cwd=folder, env=env)
+    assert said.code in (0, 1), said.err
+    assert "MLflow" not in said.err
+    assert not (tmp_path / "log").exists(), (tmp_path / "log").read_text()
+
+
+def test_hostile_names_stay_text_all_the_way(tmp_path):
+    hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    folder = write_project(tmp_path / "p", {"own": [showing("own", 3.0, about=hostile)]})
+    said = prodnb("run", "own", cwd=folder)
+    assert said.code == 1
+    for page in (folder / "archive").rglob("*.html"):
+        text = page.read_text()
+        assert "<script" not in text
+        assert "<img src=x" not in text
+        assert "&lt;script&gt;" in text
