@@ -127,7 +127,7 @@ def memory_verdicts(
     )
     return [*verdicts, judge(share, limits["max_memory_share"])]
 
-# %% ../nbs/340_cost.ipynb #b5fa248d
+# %% ../nbs/340_cost.ipynb #2e0334a7
 def money_verdicts(
     timing: Timing,
     price: Price,
@@ -200,7 +200,7 @@ def _month(
     machines = max(1, math.ceil(busy / Decimal(repr(float(utilisation))) / HOURS_PER_MONTH))
     paid, predicting = machines * HOURS_PER_MONTH * price.per_hour, busy * price.per_hour
     retraining = cost_of(training, price) * Decimal(repr(float(retrainings)))
-    items = {"predicting": predicting, "waiting (paid, not predicting)": paid - predicting, "retraining": retraining}
+    items = {"predicting": predicting, "idle, but paid for": paid - predicting, "retraining": retraining}
     lines = [
         {"item": name, "amount": rounded(amount, 2), "currency": price.currency, "period": "month"}
         for name, amount in items.items()

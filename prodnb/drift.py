@@ -38,7 +38,7 @@ BINNED = "counts over {} bins of the reference"
 P_NUMBER = "p = twice the smaller of chi-square (cells pooled to 5 expected) and Mann-Whitney, Holm-corrected over all columns"
 P_LEVEL = "p of chi-square (cells pooled to 5 expected), Holm-corrected over all columns"
 
-# %% ../nbs/310_drift.ipynb #9503fb01
+# %% ../nbs/310_drift.ipynb #1c3e7a72
 @dataclass(frozen=True)
 class Effect:
     """What was found about one column, before it is judged."""
@@ -65,6 +65,26 @@ def _cells(column: ColumnProfile) -> np.ndarray:
     return np.array([*column.level_counts, column.other, column.unseen, column.missing])
 
 
+def _pair(before: ColumnProfile, now: ColumnProfile) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of both; only present and missing where one of them has no value or no comparable kind."""
+    a, b = _cells(before), _cells(now)
+    if before.kind != now.kind or len(a) != len(b):
+        a, b = (np.array([c.rows - c.missing, c.missing]) for c in (before, now))
+    return a, b
+
+
+def _test_cells(before: ColumnProfile, a: np.ndarray, b: np.ndarray, named: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of the test of a column with unnamed levels: a level is used only if so frequent that it would surely have been named.
+
+    Levels are named because the reference happens to hold enough of them. A test that trusted that choice would see a difference
+    in every large sample, so what both samples together make likely to be named decides, and the rest is one cell.
+    """
+    if before.kind != "level" or not before.other or len(a) != len(before.levels) + 3:
+        return a, b
+    seldom = np.append((a + b)[:-3] < 2.4 * named * (a.sum() + b.sum()) / a.sum(), [True, True, False])
+    return tuple(np.append(x[~seldom], x[seldom].sum()) for x in (a, b))
+
+
 def _positions(before: ColumnProfile, now: ColumnProfile) -> np.ndarray:
     """Where the rows of each bin lie; those outside the reference's range half-way to the current extreme, at most 100 sd away."""
     at, far = np.array(before.centres, float), 100 * (before.sd or 0)
@@ -72,22 +92,25 @@ def _positions(before: ColumnProfile, now: ColumnProfile) -> np.ndarray:
     at[-1] = min(before.high / 2 + max(now.high, before.high) / 2, before.high + far)
     return np.clip(at, before.mean - 1e6 * before.sd, before.mean + 1e6 * before.sd)
 
-# %% ../nbs/310_drift.ipynb #72168d90
-def column_effect(before: ColumnProfile, now: ColumnProfile, *, level: float = 0.95, repeats: int = 200, seed: int = 0) -> Effect:
+# %% ../nbs/310_drift.ipynb #cea5d216
+def column_effect(
+    before: ColumnProfile, now: ColumnProfile, *, named: int = 5, level: float = 0.95, repeats: int = 200, seed: int = 0
+) -> Effect:
     """Measure how far a column moved, from two profiles over the same bins and levels.
 
     Parameters
     ----------
     before, now : profiles of the reference and the current column, each with rows.
+    named : rows of the reference that a level needed to be named.
     level, repeats, seed : of the bootstrap interval (multinomial resampling of both counts, bias taken out).
 
     Returns
     -------
     Effect
     """
-    a, b = _cells(before), _cells(now)
-    numeric = before.kind in ("number", "time")
-    test = chi_square(a, b, ordered=numeric)
+    a, b = _pair(before, now)
+    numeric = before.kind == now.kind and before.kind in ("number", "time")
+    test = chi_square(*_test_cells(before, a, b, named), ordered=numeric)
     p, method = test.p, f"total variation; {P_LEVEL}"
     if before.kind == "other":
         method = "total variation of missing values; the values are nested or binary and not compared; " + P_LEVEL
@@ -264,7 +287,7 @@ def _dataset(verdicts: Sequence[Verdict], rows: tuple[int, int], reason: str) ->
 
     return judge(statistic, Limit(fail=0, reason=reason), rule=rule, why="there are no rows to compare")
 
-# %% ../nbs/310_drift.ipynb #8e83a83d
+# %% ../nbs/310_drift.ipynb #afdaf18f
 def _show(value: float | None, column: ColumnProfile) -> str | None:
     if value is None:
         return None
@@ -333,12 +356,13 @@ def _distributions(columns: Sequence[str], before: Profile, now: Profile) -> lis
     found = []
     for name in columns:
         old = before[name]
-        a, b = (_cells(c) / max(c.rows, 1) for c in (old, now[name]))
-        ordered = old.kind in ("number", "time")
+        a, b = (x / max(x.sum(), 1) for x in _pair(old, now[name]))
+        ordered = old.kind in ("number", "time") and len(a) > 2
+        labels = _cell_names(old) if len(a) == len(_cells(old)) else ["any value", "missing"]
         ends = _bin_ends(old, now[name]) if ordered and old.edges else [(None, None)] * len(a)
         cells = [
             {"column": name, "kind": old.kind, "cell": label, "from": low, "to": high, "reference": float(p), "current": float(q)}
-            for label, (low, high), p, q in zip(_cell_names(old), ends, a, b, strict=True)
+            for label, (low, high), p, q in zip(labels, ends, a, b, strict=True)
             if ordered or p or q
         ]
         if not ordered and len(cells) > 60:
@@ -399,7 +423,7 @@ def check_drift(
     options |= {"must_see_sd": must_see_sd, "must_see_share": must_see_share, "seed": seed}
     return drift_of_profiles(before, now, **options)
 
-# %% ../nbs/310_drift.ipynb #f8329515
+# %% ../nbs/310_drift.ipynb #df3ef867
 def drift_of_profiles(before: Profile, now: Profile, **options: Any) -> CheckResult:
     """Judge drift from two profiles over the same bins and levels; the options are those of `check_drift`, all of them."""
     roles, size = options["roles"], (before.rows, now.rows)
@@ -419,7 +443,7 @@ def drift_of_profiles(before: Profile, now: Profile, **options: Any) -> CheckRes
         ]
         return CheckResult("drift", [_dataset(empty, size, options["reasons"]["dataset"]), *empty, *skipped], {}, notes)
     current = {c: now[c] if c in now and c not in changes else _absent(before[c], now.rows) for c in columns}
-    effects = {c: column_effect(before[c], current[c], seed=options["seed"]) for c in columns}
+    effects = {c: column_effect(before[c], current[c], named=before.min_level_rows, seed=options["seed"]) for c in columns}
     corrected = holm([e.p for e in effects.values()])
     options["words"] = {c: changes[c][1] for c in columns if c in changes}
     share = options["alpha"] / len(columns)

@@ -195,7 +195,7 @@ example-8cpu-32gb,USD,0.384,8,32,example price of a general-purpose machine on d
 example-2cpu-4gb-spot,USD,0.028,2,4,example price of a machine that may be taken away: put your own in its place,2026-11-01
 """
 
-# %% ../nbs/610_example.ipynb #21ac4557
+# %% ../nbs/610_example.ipynb #896098fe
 SETTINGS = """\
 # The flights example of prodnb. A comment directly above a key is the reason for its value; it is shown beside every verdict.
 
@@ -236,6 +236,8 @@ required = data_quality, drift, explainability, cost
 prices = flights/prices.csv
 # the smallest machine of the table that holds the model in memory
 machine = example-2cpu-8gb
+# an example limit: a warning that sells for a tenth of a cent may cost a tenth of that to compute
+max_cost_per_1k = 0.10
 # about 900 departures a day were scored in 2013; ten times that leaves room for other cities
 predictions_per_month = 300000
 """

@@ -128,7 +128,7 @@ def _contribution_statistics(table: Sequence[Mapping[str, Any]], n: int, scale: 
         for r in table[:SHOWN]
     ]
 
-# %% ../nbs/330_explainability.ipynb #afcafd53
+# %% ../nbs/330_explainability.ipynb #f70db3a8
 def importance_drops(
     found: Subject, labelled: pd.DataFrame, target: str, *, seed: int, seconds: float
 ) -> tuple[list[Verdict], dict[str, tuple[float, float, float]]]:
@@ -136,7 +136,7 @@ def importance_drops(
     frame, truth = labelled[list(found.features)], labelled[target].to_numpy()
     truth = truth == found.classes[-1] if found.task == "binary" and found.classes else truth
     metric, name, repeats = METRICS[found.task], "permutation_importance", 8
-    rows = _affordable(found.predict, frame, seconds / (repeats * len(found.features)))
+    rows = _affordable(found.predict, frame, repeats=repeats, seconds=seconds / len(found.features))
     if rows < 50:
         return [
             judge(
@@ -172,16 +172,22 @@ def importance_drops(
     drop = {name: (float(m), float(m - h), float(m + h)) for name, m, h in zip(found.features, mean, half, strict=True)}
     return [judge(s, None) for s in statistics], drop
 
-# %% ../nbs/330_explainability.ipynb #d7d07fb6
-def _affordable(predict: Callable[[pd.DataFrame], np.ndarray], frame: pd.DataFrame, seconds: float) -> int:
-    """Return how many of the rows the model answers within `seconds`, judged by one call on a few and, if that was quick, by one on all."""
-    for rows in dict.fromkeys([min(50, len(frame)), len(frame)]):
+# %% ../nbs/330_explainability.ipynb #85e89440
+def _affordable(predict: Callable[[pd.DataFrame], np.ndarray], frame: pd.DataFrame, *, repeats: int, seconds: float) -> int:
+    """Return how many of the rows the model answers `repeats` times in one call of `seconds`, judged by a call on few and one on more."""
+
+    def timed(rows: int) -> float:
         start = time.perf_counter()
-        predict(frame.head(rows)) if rows else None
-        spent = time.perf_counter() - start
-        if spent * len(frame) > 20 * seconds * rows:
-            break
-    return int(min(len(frame), seconds / max(spent, 1e-9) * rows))
+        predict(frame.head(rows))
+        return time.perf_counter() - start
+
+    if len(frame) < 100:
+        return len(frame)
+    few, more = timed(50), timed(100)
+    if more < seconds and len(frame) > 1000:
+        more = timed(1000) * 100 / 1000  # a call has a fixed part: on more rows it weighs less
+    each = max(more / 100, 1e-9)
+    return int(min(len(frame), max(seconds - max(few - 50 * each, 0), 0) / (repeats * each)))
 
 
 def _agreement(table: Sequence[Mapping[str, Any]], drops: Mapping[str, Sequence[float]]) -> list[Verdict]:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'DATABASES', 'FUNCTION', 'redact', 'location', 'local_path', 'hide_paths', 'hide_password', 'kind_of',
-           'missing_file', 'find_files', 'check_names', 'import_path', 'find_object']
+           'missing_file', 'find_files', 'check_names', 'check_same_columns', 'import_path', 'find_object']
 
 # %% ../nbs/200_files.ipynb #6bd922b1
 import glob
@@ -173,7 +173,20 @@ def check_names(names: Iterable[str], shown: str, where: str = "") -> None:
             raise InputError(found, where=where, fix="rename one of them")
         seen[name.lower()] = name
 
-# %% ../nbs/200_files.ipynb #0cf67834
+# %% ../nbs/200_files.ipynb #6e9d9ea5
+def check_same_columns(first: Iterable[str], other: Iterable[str], name: str, other_name: str, where: str) -> None:
+    """Refuse a file whose columns are not those of the first file."""
+    first, other = list(first), list(other)
+    if first == other:
+        return
+    lacks, more = [c for c in first if c not in other], [c for c in other if c not in first]
+    words = [f"lacks {', '.join(map(repr, lacks[:5]))}"] * bool(lacks) + [f"also has {', '.join(map(repr, more[:5]))}"] * bool(
+        more
+    )
+    found = f"{other_name} does not have the columns of {name}: it {' and '.join(words) or 'has them in another order'}"
+    raise InputError(found, where=where, fix="write the files with the same columns")
+
+# %% ../nbs/200_files.ipynb #5ff7aa2e
 FUNCTION = re.compile(r"^(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*)$")
 
 

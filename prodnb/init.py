@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REASONS', 'GIVEN', 'TAIL', 'write_settings', 'write_ci']
 
-# %% ../nbs/630_init.ipynb #dc09e07d
+# %% ../nbs/630_init.ipynb #7798fc7c
 import os
 import re
 import tempfile
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SettingsError
-from .settings import COLUMN_KEYS, TABLES, load_settings
+from .settings import COLUMN_KEYS, load_settings
 
 # %% ../nbs/630_init.ipynb #111e02be
 REASONS = {
@@ -154,10 +154,21 @@ def _check_given(columns: Mapping[str, str | None], names: list[str]) -> None:
         if value and value not in names:
             raise SettingsError(f"the reference has no column {value!r}", where=f"--{key}", fix=nearest(value, names))
 
-# %% ../nbs/630_init.ipynb #9e3b2dc5
+# %% ../nbs/630_init.ipynb #4dc3643f
 def _refuse_existing(file: Path) -> None:
     if os.path.lexists(file):
         raise SettingsError(f"there is a file {file.name} already", fix="edit it, or move it away; no file is ever overwritten")
+
+
+def _place(draft: Path, file: Path) -> None:
+    """Give a finished draft its name; unlike a rename, this fails where a file came into being meanwhile."""
+    try:
+        os.link(draft, file)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with open(file, "x", encoding="utf-8") as out:
+            out.write(draft.read_text(encoding="utf-8"))
 
 
 def _write_new(file: Path, text: str, check: Callable[[Path], Any] = lambda path: None) -> None:
@@ -168,7 +179,7 @@ def _write_new(file: Path, text: str, check: Callable[[Path], Any] = lambda path
             draft = Path(private) / file.name
             draft.write_text(text, encoding="utf-8")
             check(draft)
-            os.link(draft, file)  # fails where a file came into being meanwhile, unlike a rename
+            _place(draft, file)
     except FileExistsError:
         _refuse_existing(file)
         raise

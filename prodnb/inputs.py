@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LATE', 'ABSENT_OK', 'ROW_HASH', 'LOCAL', 'Inputs', 'trusted', 'open_inputs', 'hash_rows', 'hash_files',
-           'fingerprints']
+           'fingerprints', 'input_stamps']
 
 # %% ../nbs/220_inputs.ipynb #0af266ae
 import hashlib
@@ -171,7 +171,7 @@ def hash_files(files: Iterable[Path], root: Path) -> dict[str, str]:
         "digest": hashlib.sha256("".join(lines).encode()).hexdigest(),
     }
 
-# %% ../nbs/220_inputs.ipynb #a89bab95
+# %% ../nbs/220_inputs.ipynb #00cd4a23
 def fingerprints(settings: Settings) -> list[dict[str, Any]]:
     """Open and check every input that the settings name, and fingerprint each; the model's files, without loading it.
 
@@ -197,6 +197,22 @@ def fingerprints(settings: Settings) -> list[dict[str, Any]]:
             found.append({"role": role, "location": location(source, settings.folder), **digest, "columns": len(table.columns)})
     if settings.get("project", "model"):
         found.append(_model_fingerprint(settings))
+    return found
+
+
+def input_stamps(settings: Settings) -> dict[str, tuple[int, int]]:
+    """Return size and time of change (nanoseconds) of every file that the inputs name: a quick look whether one may have changed.
+
+    What has no file here (a table in an engine, a function, a model in MLflow) is not in it.
+    """
+    found = {}
+    for role in (*TABLES, "model"):
+        path = local_path(settings.get("project", role) or "")
+        if not path or "://" in path or FUNCTION.match(path) or re.match(r"^(models|runs):/", path):
+            continue
+        file = Path(os.path.abspath(settings.folder / os.path.expanduser(path.partition("::")[0])))
+        files = [file] if role == "model" or "::" in path else find_files(path, settings.folder, settings.where("project", role))
+        found |= {str(f): (f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()}
     return found
 
 

@@ -35,25 +35,28 @@ def _names(ax: "Axes", names: Sequence[Any]) -> None:
 def _first(shown: Sequence[Any], table: Sequence[Any]) -> str:
     return f", the first {len(shown)} of {len(table)}" if len(shown) < len(table) else ""
 
-# %% ../nbs/410_model_plots.ipynb #234faaf6
+# %% ../nbs/410_model_plots.ipynb #edd04268
 def plot_importance(result: CheckResult) -> "Figure":
     """Draw the mean absolute contribution of each feature with its interval, and permutation importance beside it where there are labels."""
     title, table = "What drives the predictions", _table(result, "Importance")
     if not table:
         return _nothing(title, result, "Importance")
     shown, labelled = table[:MOST], any("permutation" in row for row in table)
-    fig, [axes] = figure(title + _first(shown, table), columns=1 + labelled, height=1.5 + 0.24 * len(shown), sharey=True)
-    panels = [("contribution", "low", "high", "mean absolute contribution to a prediction", OKABE_ITO[0])]
-    panels += [
-        ("permutation", "permutation_low", "permutation_high", "quality lost when the column is shuffled", OKABE_ITO[3])
-    ] * labelled
+    fig, [axes] = figure(
+        f"{title}{_first(shown, table)} (lines: 95 % intervals)",
+        columns=1 + labelled,
+        height=1.5 + 0.24 * len(shown),
+        sharey=True,
+    )
+    panels = [("contribution", "low", "high", "mean absolute contribution", OKABE_ITO[0])]
+    panels += [("permutation", "permutation_low", "permutation_high", "quality lost when shuffled", OKABE_ITO[3])] * labelled
     for ax, (value, low, high, words, colour) in zip(axes, panels, strict=True):
         for y, row in enumerate(shown):
             if row.get(value) is not None:
                 ax.barh(y, row[value], color=colour, height=0.62, alpha=0.85)
                 ax.plot([row[low], row[high]], [y, y], color="#222222", linewidth=1.2)
         ax.axvline(0, color="#222222", linewidth=0.8)
-        ax.set_xlabel(words + " (line: 95 % interval)")
+        ax.set_xlabel(words)
     _names(axes[0], [row["feature"] for row in shown])
     return fig
 
@@ -95,7 +98,7 @@ def plot_importance_change(result: CheckResult) -> "Figure":
     ax.legend(loc="lower right", frameon=False)
     return fig
 
-# %% ../nbs/410_model_plots.ipynb #02e9132d
+# %% ../nbs/410_model_plots.ipynb #b1372189
 def plot_contributions(result: CheckResult) -> "Figure":
     """Draw for the leading features how their contribution depends on their value: the middle, the middle half and the middle four fifths."""
     title, table = "What a value does to the prediction", _table(result, "Contribution by value")
@@ -115,13 +118,13 @@ def plot_contributions(result: CheckResult) -> "Figure":
             ax.plot([row["q25"], row["q75"]], [y, y], color=CURRENT, linewidth=6, alpha=0.45, solid_capstyle="butt")
             ax.plot(row["q50"], y, marker="o", markersize=4, color="#222222")
         ax.axvline(0, color="#222222", linewidth=0.8)
-        ax.set_title(label(features[n]), loc="left", fontweight="bold")
+        ax.set_title(label(features[n]), loc="left", fontsize=9, fontweight="bold")
         _names(ax, [row["value"] for row in rows])
         ax.tick_params(labelsize=8)
     fig.supxlabel("contribution to the prediction: middle (dot), middle half (thick), middle 80 % (thin)", fontsize=9)
     return fig
 
-# %% ../nbs/410_model_plots.ipynb #cb910449
+# %% ../nbs/410_model_plots.ipynb #2bb069cb
 def plot_latency(result: CheckResult) -> "Figure":
     """Draw the quantiles of the time that one prediction takes, with their intervals and the limit."""
     title, table = "How long one prediction takes", _table(result, "Latency")
@@ -135,12 +138,14 @@ def plot_latency(result: CheckResult) -> "Figure":
     edge = next((v.limit.fail for v in result.verdicts if v.statistic.name == "latency_p95_ms" and v.limit), None)
     if edge is not None and table[0]["low"] > 0:
         ax.axvline(float(edge), color=OKABE_ITO[3], linestyle="--", linewidth=1.2)
-        ax.annotate(f"limit of the 95th percentile, {edge:g} ms ", (float(edge), -0.45), ha="right", fontsize=8, color="#a63a00")
+        ax.annotate(
+            f"limit of the 95th percentile, {edge:g} ms ", (float(edge), 0), ha="right", va="center", fontsize=8, color="#a63a00"
+        )
     ax.set_xscale("log")
     ax.margins(x=0.14)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.xaxis.set_minor_formatter(lambda value, _: "")
-    ax.set_xlabel("ms, logarithmic (bar: 95 % interval and the unsteadiness of the machine; hollow: too few calls to bound it)")
+    ax.set_xlabel("ms, logarithmic (bar: 95 % interval, widened by the noise of the machine; hollow: too few calls)")
     _names(ax, [f"{100 * row['quantile']:g} % of the calls within" for row in table])
     return fig
 

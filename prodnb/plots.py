@@ -234,12 +234,12 @@ def plot_distributions(result: CheckResult) -> "Figure":
     fig.legend(handles=lines, loc="outside lower right", ncols=2, frameon=False)
     return fig
 
-# %% ../nbs/400_plots.ipynb #6c3741a1
+# %% ../nbs/400_plots.ipynb #3f5153a4
 def _draw_numbers(ax: "Axes", cells: Sequence[Mapping[str, Any]]) -> None:
     placed = [c for c in cells if c["to"] is not None]
     lines = {side: _curve(placed, side) for side in ("reference", "current")}
     middle = [x for line in lines.values() for x, total in line if 0.01 * line[-1][1] < total < 0.985 * line[-1][1]]
-    middle += [x for line in lines.values() for (x, total), (_, after) in pairwise(line) if after - total > 0.02]
+    middle += [x for line in lines.values() for a, b in pairwise(line) if b[1] - a[1] > 0.1 for x in (a[0], b[0])]
     low, high = (min(middle), max(middle)) if middle else (placed[0]["from"], placed[-1]["to"])
     margin = 0.05 * (high - low) or abs(high) * 0.05 or 1.0
     when = _day if placed[0]["kind"] == "time" else float

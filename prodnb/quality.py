@@ -136,7 +136,7 @@ def _examine(now: ColumnProfile, limits: Mapping[str, float], reasons: Mapping[s
         found.append(judge(share, limit("max_infinite", fail=limits["max_infinite"])))
     return found
 
-# %% ../nbs/300_quality.ipynb #4d0115f3
+# %% ../nbs/300_quality.ipynb #6770b34c
 def _compare(
     now: ColumnProfile,
     before: ColumnProfile,
@@ -151,12 +151,7 @@ def _compare(
         gap = _difference("null_increase", now.missing, n, before.missing, rows, name, level)
         found.append(judge(gap, Limit(fail=limits["max_null_increase"], reason=reasons["max_null_increase"])))
     if now.outside and before.finite and now.kind == "number" and name not in free:
-        allowed = range_allowance(before.finite, 1 - level)
-        reason = (
-            f"{reasons['max_out_of_range']}; {allowed:.2g} is added for what {before.finite:,} rows leave outside by themselves"
-        )
-        share = _share("out_of_range_share", now.outside, now.finite, name, level, before.finite)
-        found.append(judge(share, Limit(fail=min(limits["max_out_of_range"] + allowed, 1), reason=reason)))
+        found += _out_of_range(now, before.finite, limits["max_out_of_range"], reasons["max_out_of_range"], level)
     present, was_present = n - now.missing, rows - before.missing
     if present and was_present and (now.unseen or now.other) and now.kind == "level" and name not in free:
         gap = _difference("new_level_share", now.unseen + now.other, present, before.other, was_present, name, level)
@@ -165,6 +160,16 @@ def _compare(
     if now.constant and not before.constant and before.finite > 1:
         found.append(_constant(now, before, level))
     return found
+
+
+def _out_of_range(now: ColumnProfile, n_reference: int, limit: float, reason: str, level: float) -> list[Verdict]:
+    """Nothing is said where the size of the reference explains what lies outside."""
+    allowed = range_allowance(n_reference, 1 - level)
+    share, line = _share("out_of_range_share", now.outside, now.finite, now.name, level, n_reference), min(limit + allowed, 1)
+    if share.value <= line and share.low <= allowed:
+        return []
+    reason += f"; {allowed:.2g} is added for what {n_reference:,} rows leave outside by themselves"
+    return [judge(share, Limit(fail=line, reason=reason))]
 
 
 def _constant(now: ColumnProfile, before: ColumnProfile, level: float) -> Verdict:
@@ -266,12 +271,12 @@ def _quality_table(now: Profile, before: Profile | None, verdicts: Sequence[Verd
     marks = ("errored", "failed", "unknown", "warned", "passed", "skipped")
     return sorted(rows, key=lambda r: (marks.index(r["outcome"]), order[id(r)]))
 
-# %% ../nbs/300_quality.ipynb #5b7f2485
+# %% ../nbs/300_quality.ipynb #caf9b74b
 def _quality_notes(columns: int, alpha: float, compared: bool, late: Sequence[str]) -> list[str]:
     notes = [
         f"Intervals of {columns:,} columns at {1 - alpha / max(columns, 1):.6g} each, so that chance alone fails any column in at most "
         f"{100 * alpha:g} % of clean tables; rows are taken to be independent.",
-        "NaN counts as missing, infinities on their own. Shares of zero are not listed by column.",
+        "NaN counts as missing, infinities on their own. Shares of zero, and values outside the range that the size of the reference explains, are not listed by column.",
     ]
     if not compared:
         notes.append("There is no current data: the reference itself was examined for what needs no comparison.")

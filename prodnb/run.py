@@ -6,7 +6,7 @@
 __all__ = ['DEADLINE', 'GRACE', 'Say', 'environment', 'Plan', 'plan_run', 'Worker', 'execute_all', 'seal', 'Finished',
            'run_checks']
 
-# %% ../nbs/560_run.ipynb #c779e617
+# %% ../nbs/560_run.ipynb #cd7779ab
 import contextlib
 import json
 import os
@@ -26,8 +26,6 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
-from .inputs import fingerprints
-
 from prodnb.archive import (
     Archive,
     check_writable,
@@ -41,7 +39,8 @@ from prodnb.archive import (
     write_run,
 )
 from .deliver import deliver_mlflow
-from .errors import ArchiveError, SettingsError, nearest
+from .errors import ArchiveError, InputError, SettingsError, nearest
+from .inputs import fingerprints, input_stamps
 from .record import Record, Run, changes, new_run_id, outcome_of, sha256
 from .report import render_index
 from .scrub import passwords, scrub_all, scrubber
@@ -81,7 +80,7 @@ def environment() -> dict[str, Any]:
         "all_packages_digest": sha256(listed.encode()),
     }
 
-# %% ../nbs/560_run.ipynb #bd6308d6
+# %% ../nbs/560_run.ipynb #d24b86a4
 @dataclass(frozen=True)
 class Plan:
     """What will run: settings, archive, templates, and the facts that every record shares."""
@@ -90,6 +89,7 @@ class Plan:
     archive: Archive
     templates: Mapping[str, Template]  # in the order in which they start
     inputs: Sequence[Mapping[str, Any]]
+    run: str  # the id that the run will have
     trust: bool = False
 
     @property
@@ -109,6 +109,7 @@ class Plan:
             "title": template.title,
             "question": template.question,
             "project": self.settings.name,
+            "run": self.run,
             "owner": self.settings.get("project", "owner"),
             "runbook": self.settings.get("project", "runbook"),
             "template_digest": template.digest,
@@ -120,7 +121,7 @@ class Plan:
         }
         return self.scrub(facts)
 
-# %% ../nbs/560_run.ipynb #02c1dfcd
+# %% ../nbs/560_run.ipynb #7f8a5525
 def plan_run(settings: Settings, checks: Iterable[str] = (), *, failed_only: bool = False, trust: bool = False) -> Plan:
     """Check everything that can be checked before a kernel starts.
 
@@ -149,7 +150,8 @@ def plan_run(settings: Settings, checks: Iterable[str] = (), *, failed_only: boo
         if not names:
             raise ArchiveError(f"nothing to repeat: every check of run {newest.id} passed", fix="run without --failed")
     check_writable(archive)
-    return Plan(settings, archive, {name: templates[name] for name in names}, fingerprints(settings), trust)
+    chosen = {name: templates[name] for name in names}
+    return Plan(settings, archive, chosen, fingerprints(settings), new_run_id(datetime.now(UTC)), trust)
 
 # %% ../nbs/560_run.ipynb #9f605b2e
 class Worker:
@@ -291,14 +293,17 @@ def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: P
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
-# %% ../nbs/560_run.ipynb #a4a02468
+# %% ../nbs/560_run.ipynb #2d953fc1
+_PAGE_ONLY = ("title", "question", "project", "run", "owner", "runbook")
+
+
 def seal(plan: Plan, done: Mapping[str, Mapping[str, Any]], staging: Path) -> list[Record]:
     """Turn what was learned into records, each naming the one before it."""
     records, previous = [], None
     for name, template in sorted(plan.templates.items()):
         learned = done[name] if done[name]["event"] == "done" else _broken(plan, template, done[name], staging)
         keys = ("results", "outcome", "cause", "resources", "started", "seconds", "notebook_digest", "report_digest")
-        facts = {k: v for k, v in plan.facts(template).items() if k not in ("title", "question", "project", "owner", "runbook")}
+        facts = {k: v for k, v in plan.facts(template).items() if k not in _PAGE_ONLY}
         record = Record(check=name, previous=previous, **facts, **{k: learned[k] for k in keys})
         assert record.outcome == outcome_of(record.results, record.cause)
         records.append(record)
@@ -316,7 +321,7 @@ class Finished:
     settings: Settings
     deliveries: Sequence[Mapping[str, Any]]
 
-# %% ../nbs/560_run.ipynb #a2b89987
+# %% ../nbs/560_run.ipynb #a5186993
 def run_checks(plan: Plan, *, workers: int | None = None, say: Say = lambda event: None) -> Finished:
     """Execute, seal, archive and deliver a plan.
 
@@ -327,11 +332,15 @@ def run_checks(plan: Plan, *, workers: int | None = None, say: Say = lambda even
     say : receives events: ``{"event": "start" | "cell" | "done" | "broken" | "tick", "check": ..., ...}``.
     """
     settings, archive, start, started = plan.settings, plan.archive, time.monotonic(), datetime.now(UTC)
-    known = run_ids(archive)
+    known, before = run_ids(archive), input_stamps(settings)
     staging = Path(tempfile.mkdtemp(prefix="prodnb-run-"))
     try:
         done = execute_all(plan, staging, say, workers=workers or max(1, os.cpu_count() or 1))
         records = seal(plan, done, staging)
+        if input_stamps(settings) != before and fingerprints(settings) != list(plan.inputs):
+            raise InputError(
+                "an input changed while the checks ran, so nothing was archived", fix="run again when the inputs are at rest"
+            )
         files = {
             f"{r.check}{ending}": (staging / f"{r.check}{ending}").read_bytes() for r in records for ending in (".ipynb", ".html")
         }
@@ -339,7 +348,7 @@ def run_checks(plan: Plan, *, workers: int | None = None, say: Say = lambda even
         shutil.rmtree(staging, ignore_errors=True)
     files |= {f"records/{r.check}.json": json.dumps(r.to_dict(), indent=1, ensure_ascii=False).encode() for r in records}
     head = {
-        "id": new_run_id(started),
+        "id": plan.run,
         "project": settings.name,
         **{key: settings.get("project", key) for key in ("question", "owner", "runbook")},
         "outcome": worst(r.outcome for r in records),

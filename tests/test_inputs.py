@@ -16,7 +16,7 @@ from shared import shared_data
 from sklearn.linear_model import LogisticRegression
 
 from prodnb.errors import InputError, SettingsError
-from prodnb.inputs import Inputs, Roles, fingerprints, hash_rows, infer_roles, open_inputs, read_roles
+from prodnb.inputs import Inputs, Roles, fingerprints, hash_rows, infer_roles, input_stamps, open_inputs, read_roles
 from prodnb.settings import load_settings
 from prodnb.tables import open_table
 
@@ -246,3 +246,12 @@ def test_fingerprints_are_quick(project, tmp_path):
     started = time.perf_counter()
     fingerprints(settings)
     assert time.perf_counter() - started < 2
+
+
+def test_input_stamps_see_a_changed_file(project, tmp_path):
+    settings = project(model="fn_models:boom")
+    before = input_stamps(settings)
+    assert len(before) == 2
+    assert input_stamps(settings) == before
+    FRAME.head(50).to_parquet(tmp_path / "reference.parquet", index=False)
+    assert input_stamps(settings) != before

@@ -10,7 +10,8 @@ import browser
 import pages
 import pytest
 
-from prodnb.report import MEANINGS, POLICY, TODO, render_index, render_report, run_sentence, safe_html, safe_markdown
+from prodnb.report import MEANINGS, POLICY, TODO, render_index, render_report, run_sentence
+from prodnb.static import safe_html, safe_markdown
 from prodnb.verdict import COLOURS, OUTCOMES, CheckResult, Limit, Statistic, judge
 
 ATTACKS = [
@@ -271,12 +272,13 @@ def test_a_cause_without_a_cell_and_a_dead_kernel():
     record = {
         "check": "t",
         "outcome": "errored",
-        "cause": {"kind": "died", "cell": None, "message": "killed by signal 11"},
+        "cause": {"kind": "died", "cell": None, "message": "killed by signal 11", "log": "\x1b[1mlast words"},
         "results": [],
     }
     page = render_report(notebook, record)
     assert "The notebook ended its kernel." in page
     assert "killed by signal 11" in page
+    assert "<pre>last words</pre>" in page
     assert "never ran" in page
 
 

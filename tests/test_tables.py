@@ -162,10 +162,30 @@ def test_csv_without_rows_blank_lines_one_column_and_cut_gz(tmp_path):
 
 
 def test_dates_are_never_guessed(tmp_path):
-    (tmp_path / "d.csv").write_text("iso,us,at\n2013-01-02,01/02/2013,2013-01-02 03:04:05\n2013-01-03,01/03/2013,2013-01-02 03:04:05\n")
-    schema = open_table("d.csv", folder=tmp_path).schema()
-    assert (str(schema["iso"]), str(schema["us"])) == ("date", "string")
-    assert schema["at"].is_timestamp()
+    columns = {
+        "iso": (["2013-01-02", "2013-01-03"], "date"),
+        "us": (["01/02/2013", "01/03/2013"], "string"),
+        "us_time": (["01/02/2013 03:04:00", "01/03/2013 03:04:00"], "string"),
+        "plain": (["2013-01-02 03:04", "2013-01-02T03:04:05.5"], "timestamp(6)"),
+        "zulu": (["2013-01-02T03:04:05Z", "2013-01-02 03:04:05+02:00"], "timestamp('UTC', 6)"),
+        "both": (["2013-01-02T03:04:05Z", "2013-01-02 03:04:05"], "string"),
+        "never": (["2013-13-45 03:04:05", "2013-01-02 03:04:05"], "string"),
+        "none": (["", ""], "string"),
+    }
+    pd.DataFrame({name: values for name, (values, _) in columns.items()}).to_csv(tmp_path / "d.csv", index=False)
+    table = open_table("d.csv", folder=tmp_path)
+    assert {name: str(kind) for name, kind in table.schema().items()} == {name: kind for name, (_, kind) in columns.items()}
+    late = table.aggregate(plain=table.plain.max(), zulu=table.zulu.min()).to_pandas().iloc[0]
+    assert late.plain == pd.Timestamp("2013-01-02 03:04:05.5")
+    assert late.zulu == pd.Timestamp("2013-01-02 01:04:05", tz="UTC")
+
+
+def test_types_are_decided_on_all_rows(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 50_000 + "x,2.5\n")
+    table = open_table("t.csv", folder=tmp_path)
+    assert [str(kind) for kind in table.schema().values()] == ["string", "float64"]
+    assert table.count().execute() == 50_001
+    assert table.b.sum().execute() == 100_002.5
 
 
 def test_every_spelling_opens_the_same_rows(tmp_path, monkeypatch):
@@ -478,3 +498,17 @@ def test_random_ragged_rows_are_always_found(tmp_path):
         rows[at] = rows[at][:-1] if rng.random() < 0.5 else [*rows[at], "7"]
         (tmp_path / "r.csv").write_text("\n".join(map(",".join, rows)))
         refused("r.csv", tmp_path, f"line {at + 1} ")
+
+
+def test_codes_stay_text(tmp_path):
+    (tmp_path / "t.csv").write_text("plz,flag,truth,n,rate,zero,empty\n01067,t,True,10,0.5,0,\n10115,f,false,-2,-0.25,-0,\n")
+    table = open_table("t.csv", folder=tmp_path)
+    kinds = {name: str(kind) for name, kind in table.schema().items()}
+    assert kinds == {"plz": "string", "flag": "string", "truth": "boolean", "n": "int64", "rate": "float64", "zero": "int64", "empty": "string"}
+    assert sorted(table.plz.to_pyarrow().to_pylist()) == ["01067", "10115"]
+    assert sorted(table.flag.to_pyarrow().to_pylist()) == ["f", "t"]
+
+
+def test_remote_files_are_refused_with_a_way_out(tmp_path):
+    text = refused("s3://bucket/x.parquet?sig=s3cret", tmp_path, "another machine", "package.module:function")
+    assert "s3cret" not in text

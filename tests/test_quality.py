@@ -1,0 +1,182 @@
+"""data_quality: planted defects turn red, clean halves of real sets do not, nothing is said about nothing."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from shared import shared_data
+
+from prodnb.inputs import Roles
+from prodnb.profile import profile
+from prodnb.quality import QUALITY_REASONS, check_quality, column_changes, duplicate_rows, range_allowance
+from prodnb.tables import open_table
+from prodnb.template import find_templates
+
+SETS = {
+    "adult": "adult/adult.parquet",
+    "diamonds": "diamonds/diamonds.parquet",
+    "car loan": "nannyml_car_loan/reference.parquet",
+    "flights": "nycflights13/flights.parquet",
+}
+
+
+def halves(name: str, rows: int = 6000, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    frame = pd.read_parquet(shared_data(SETS[name]))
+    frame = frame.sample(min(rows, len(frame)), random_state=seed).reset_index(drop=True)
+    return frame[: len(frame) // 2].copy(), frame[len(frame) // 2 :].copy()
+
+
+def found(result, *outcomes) -> set[tuple[str, str]]:
+    return {(v.statistic.name, v.statistic.about) for v in result.verdicts if v.outcome in outcomes}
+
+
+def no_nan(result) -> None:
+    import json
+
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("name", list(SETS))
+def test_clean_halves_do_not_fail(name):
+    result = check_quality(*halves(name))
+    assert found(result, "failed") <= {("new_level_share", "tailnum")}
+    assert "failed" not in {v.outcome for v in result.verdicts if v.statistic.about != "tailnum"}
+    no_nan(result)
+
+
+def plant(frame: pd.DataFrame, defect: str) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    some = rng.random(len(frame)) < 0.2
+    planted = {
+        "gone": lambda f: f.drop(columns="price"),
+        "renamed": lambda f: f.rename(columns={"price": "Price"}),
+        "kind": lambda f: f.assign(price=[f"USD {p}" for p in f["price"]]),
+        "nulls": lambda f: f.assign(depth=f["depth"].where(~some)),
+        "all null": lambda f: f.assign(depth=None),
+        "level": lambda f: f.assign(cut=f["cut"].astype(str).where(~some, "cut?")),
+        "unit": lambda f: f.assign(price=f["price"] * 100),
+        "infinite": lambda f: f.assign(carat=f["carat"].where(rng.random(len(f)) > 0.001, np.inf)),
+        "constant": lambda f: f.assign(table=57.0),
+        "twice": lambda f: pd.concat([f, f.sample(frac=0.2, random_state=0)]),
+        "no rows": lambda f: f[:0],
+    }
+    return planted[defect](frame)
+
+
+EXPECTED = {
+    "gone": ("column_present", "price"),
+    "renamed": ("column_present", "price"),
+    "kind": ("column_kind_kept", "price"),
+    "nulls": ("null_increase", "depth"),
+    "all null": ("null_increase", "depth"),
+    "level": ("new_level_share", "cut"),
+    "unit": ("out_of_range_share", "price"),
+    "infinite": ("infinite_share", "carat"),
+    "constant": ("distinct", "table"),
+    "twice": ("duplicate_rows_share", "dataset"),
+    "no rows": ("rows", "dataset"),
+}
+
+
+@pytest.mark.parametrize("defect", list(EXPECTED))
+def test_planted_defects_turn_red(defect):
+    before, now = halves("diamonds")
+    result = check_quality(before, plant(now, defect))
+    assert result.outcome == "failed"
+    assert found(result, "failed") == {EXPECTED[defect]}
+    no_nan(result)
+
+
+def test_a_new_column_is_only_a_warning():
+    before, now = halves("diamonds", 2000)
+    result = check_quality(before, now.assign(extra=1))
+    assert found(result, "warned") == {("column_known", "extra")}
+
+
+def test_without_current_the_reference_is_examined():
+    before, _ = halves("diamonds")
+    before.loc[before.index[:50], "carat"] = np.inf
+    result = check_quality(before)
+    assert found(result, "failed") == {("infinite_share", "carat")}
+    assert "no current data" in " ".join(result.notes)
+    assert check_quality(None).outcome == "skipped"
+
+
+def test_target_may_come_late_but_not_full_of_holes():
+    before, now = halves("diamonds", 2000)
+    roles = Roles(target="price", ignore=("x", "y", "z"))
+    result = check_quality(before, now.drop(columns=["price", "x"]), roles=roles)
+    assert found(result, "failed") == set()
+    assert found(result, "skipped") == {("column_present", "price")}
+    holes = now.assign(price=now["price"].where(np.arange(len(now)) % 10 > 0))
+    assert ("target_null_share", "price") in found(check_quality(before, holes, roles=roles), "failed")
+
+
+def test_reasons_are_those_given():
+    before, now = halves("diamonds", 2000)
+    result = check_quality(before, now, reasons={"min_rows": "a day has never fewer"}, min_rows=10_000)
+    [rows] = [v for v in result.verdicts if v.statistic.name == "rows"]
+    assert (rows.outcome, rows.limit.reason) == ("failed", "a day has never fewer")
+
+
+def test_template_and_function_have_the_same_parameters():
+    parameters = find_templates()["data_quality"].parameters
+    defaults = {k: v for k, v in check_quality.__kwdefaults__.items() if k not in ("roles", "reasons")}
+    assert {k: p.default for k, p in parameters.items() if k != "settings"} == defaults
+    assert set(defaults) - {"alpha"} <= set(QUALITY_REASONS)
+    assert all(len(p.help) > 30 for k, p in parameters.items() if k != "settings")
+
+
+def test_small_samples_do_not_fail_by_chance():
+    before, now = halves("adult", 4000)
+    for n in (1, 30):
+        assert not found(check_quality(before, now[:n]), "failed")
+        assert not found(check_quality(before[:n], now), "failed") - {("new_level_share", c) for c in before.columns}
+
+
+def test_many_clean_columns_stay_compact():
+    rng = np.random.default_rng(0)
+    wide = pd.DataFrame(rng.normal(size=(400, 60)), columns=[f"c{i}" for i in range(60)])
+    result = check_quality(wide[:200], wide[200:])
+    assert result.outcome == "passed"
+    assert len({v.statistic.name for v in result.verdicts}) <= 8
+    assert not found(result, "failed", "warned", "unknown")
+
+
+def test_no_raw_value_is_kept():
+    names = [f"secret person {i}" for i in range(500)]
+    frame = pd.DataFrame({"name": names, "x": np.arange(500.0)})
+    assert "secret" not in str(check_quality(frame, frame[::-1]).to_dict())
+
+
+@pytest.mark.parametrize("make", [pl.from_pandas, pa.Table.from_pandas, lambda f: f])
+def test_frames_of_all_kinds(make):
+    before, now = halves("diamonds", 1000)
+    before, now = (f.assign(**{c: f[c].astype(str) for c in ("cut", "color", "clarity")}) for f in (before, now))
+    assert check_quality(make(before), make(now)).outcome in ("passed", "warned")
+
+
+def test_duplicates_equal_pandas():
+    frame = pd.read_parquet(shared_data("adult/adult.parquet"))
+    assert duplicate_rows(open_table(frame)) == frame.duplicated().sum()
+
+
+def test_nested_columns_are_no_obstacle():
+    table = pa.table({"x": [[1], [1]], "y": [{"a": 1}] * 2, "b": [b"a", b"a"], "n": pa.nulls(2)})
+    result = check_quality(table, table)
+    assert not found(result, "failed", "errored")
+    assert duplicate_rows(open_table(pa.table({"x": [[1], [1]]}))) is None
+
+
+def test_whole_numbers_as_floats_are_no_change_of_kind():
+    before, now = pd.DataFrame({"x": [1, 2, 3] * 9}), pd.DataFrame({"x": [1.0, 2.0, None] * 9})
+    assert column_changes(profile(open_table(before)), profile(open_table(now))) == {}
+
+
+def test_range_allowance_is_a_quantile_of_what_is_left_outside():
+    rng = np.random.default_rng(0)
+    extremes = rng.random((4000, 50))
+    outside = 1 - (extremes.max(1) - extremes.min(1))
+    assert np.mean(outside > range_allowance(50, 0.05)) == pytest.approx(0.05, abs=0.012)
+    assert range_allowance(1, 0.05) == 1
