@@ -41,7 +41,14 @@ def main() -> None:
     for _ in range(REPEATS):
         ours.append(timed([sys.executable, "-m", "prodnb", "run", "--set", archive], folder, (0, 1)))
         for name, template in templates.items():
-            command = [str(BIN / "papermill"), "--no-progress-bar", str(template.path), str(scratch / f"{name}.ipynb"), "--cwd", str(folder)]
+            command = [
+                str(BIN / "papermill"),
+                "--no-progress-bar",
+                str(template.path),
+                str(scratch / f"{name}.ipynb"),
+                "--cwd",
+                str(folder),
+            ]
             per_check[name].append(timed(command, folder))
         theirs.append(sum(times[-1] for times in per_check.values()))
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LEVEL', 'METRICS', 'MIN_BIN', 'encode', 'Explanation', 'explain', 'additivity_error', 'standard_errors',
            'top_survival', 'bootstrap', 'again', 'shares', 'importance_change', 'quality', 'permutation_importance',
-           'importance_table', 'contribution_bands']
+           'affordable_rows', 'importance_table', 'compare_importance', 'contribution_bands']
 
 # %% ../nbs/325_attribution.ipynb #e47bc470
 import time
@@ -167,7 +167,7 @@ def top_survival(found: Explanation, k: int, *, seed: int, repeats: int = 100) -
 def _top(importance: np.ndarray, k: int) -> np.ndarray:
     return np.sort(np.argsort(-importance, axis=1, kind="stable")[:, :k], axis=1)
 
-# %% ../nbs/325_attribution.ipynb #40789621
+# %% ../nbs/325_attribution.ipynb #2ed70ced
 LEVEL = 0.95
 
 
@@ -182,10 +182,12 @@ def bootstrap(
 
 
 def again(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
+    """Draw as many rows as there are, with replacement."""
     return rows[rng.integers(0, len(rows), len(rows))]
 
 
 def shares(importance: np.ndarray) -> np.ndarray:
+    """Return the share of each feature in all absolute contributions (rows, features): they add up to 1, or are all 0."""
     total = importance.mean(axis=0)
     return total / total.sum() if total.sum() > 0 else np.zeros_like(total)
 
@@ -271,7 +273,24 @@ def permutation_importance(
             drops[n, column] = np.nan if worse is None or well is None else well - worse
     return drops
 
-# %% ../nbs/325_attribution.ipynb #f82a02e9
+# %% ../nbs/325_attribution.ipynb #cde34df6
+def affordable_rows(predict: Callable[[pd.DataFrame], np.ndarray], frame: pd.DataFrame, *, repeats: int, seconds: float) -> int:
+    """Return how many of the rows the model answers `repeats` times in one call of `seconds`, judged by a call on few and one on more."""
+
+    def timed(rows: int) -> float:
+        start = time.perf_counter()
+        predict(frame.head(rows))
+        return time.perf_counter() - start
+
+    if len(frame) < 100:
+        return len(frame)
+    few, more = timed(50), timed(100)
+    if more < seconds and len(frame) > 1000:
+        more = timed(1000) * 100 / 1000  # a call has a fixed part: on more rows it weighs less
+    each = max(more / 100, 1e-9)
+    return int(min(len(frame), max(seconds - max(few - 50 * each, 0), 0) / (repeats * each)))
+
+# %% ../nbs/325_attribution.ipynb #db9b4af2
 def importance_table(found: Explanation, features: Sequence[str], seed: int) -> list[dict[str, Any]]:
     """Return one row for each feature, the most important first: mean absolute contribution, its interval, its share."""
     importance = found.importance
@@ -288,7 +307,21 @@ def importance_table(found: Explanation, features: Sequence[str], seed: int) -> 
         for j in np.argsort(-mean, kind="stable")
     ]
 
-# %% ../nbs/325_attribution.ipynb #4f3ee466
+
+def compare_importance(reference: Sequence[dict[str, Any]], current: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join two importance tables by feature, in the order of the first."""
+    now = {row["feature"]: row for row in current}
+    names = ("contribution", "low", "high", "share")
+    return [
+        {
+            "feature": r["feature"],
+            **{f"reference_{k}": r[k] for k in names},
+            **{f"current_{k}": now[r["feature"]][k] for k in names},
+        }
+        for r in reference
+    ]
+
+# %% ../nbs/325_attribution.ipynb #c3ac516f
 MIN_BIN = 5
 
 

@@ -144,7 +144,7 @@ class _Progress:
             table.add_row(check, state, place, f"{seconds:.0f} s" if seconds is not None else "")
         return Group(Text(f"{self._done()} of {len(self.rows)} checks, {time.monotonic() - self.start:.0f} s"), table)
 
-# %% ../nbs/690_cli.ipynb #09ea616d
+# %% ../nbs/690_cli.ipynb #5ebbc4ec
 @app.command()
 def run(
     checks: Annotated[list[str] | None, typer.Argument(metavar="[CHECK]...", help="The checks to run; all by default.")] = None,
@@ -166,7 +166,8 @@ def run(
 ) -> None:
     """Run the checks, judge, archive, and end with 0 (go), 1 (stop) or 2 (error)."""
     from prodnb.gate import exit_code, junit
-    from prodnb.run import plan_run, run_checks
+    from prodnb.plan import plan_run
+    from prodnb.run import run_checks
     from prodnb.settings import load_settings
 
     overrides = _overrides(set_ or [], "--set") | _overrides(parameter or [], "-p")

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['MIN_ROWS', 'SHOWN', 'REASONS', 'explanation_verdicts', 'importance_drops', 'check_explainability']
 
-# %% ../nbs/330_explainability.ipynb #80c0e713
-import time
+# %% ../nbs/330_explainability.ipynb #2d5a93b8
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,10 @@ from prodnb.attribution import (
     MIN_BIN,
     Explanation,
     additivity_error,
+    affordable_rows,
     again,
     bootstrap,
+    compare_importance,
     contribution_bands,
     encode,
     explain,
@@ -43,7 +44,7 @@ from .verdict import CheckResult, Limit, Statistic, Verdict, judge, skip
 if TYPE_CHECKING:
     from prodnb.inputs import Roles
 
-# %% ../nbs/330_explainability.ipynb #55688ba4
+# %% ../nbs/330_explainability.ipynb #7aa6e6bb
 MIN_ROWS = 10  # fewer rows of the reference explain nothing
 SHOWN = 20  # features that get statistics of their own; the tables have all
 REASONS = {
@@ -88,11 +89,14 @@ def explanation_verdicts(
             name="top_3_stability", unit="share", n=n, about="model", method=how, **_within(float(kept.mean()), low, high)
         )
         verdicts.append(judge(stability, limits["min_top_3_stability"]))
-    unused = int((importance.max(axis=0) == 0).sum())
-    return [
-        *verdicts,
-        judge(Statistic(name="unused_features", value=unused, n=n, about="model", method="no contribution in any row"), None),
-    ]
+    unused = Statistic(
+        name="unused_features",
+        value=int((importance.max(axis=0) == 0).sum()),
+        n=n,
+        about="model",
+        method="no contribution in any row",
+    )
+    return [*verdicts, judge(unused, None)]
 
 
 def _contribution_error(found: Explanation, seed: int) -> Statistic:
@@ -128,7 +132,7 @@ def _contribution_statistics(table: Sequence[Mapping[str, Any]], n: int, scale: 
         for r in table[:SHOWN]
     ]
 
-# %% ../nbs/330_explainability.ipynb #f70db3a8
+# %% ../nbs/330_explainability.ipynb #02647b28
 def importance_drops(
     found: Subject, labelled: pd.DataFrame, target: str, *, seed: int, seconds: float
 ) -> tuple[list[Verdict], dict[str, tuple[float, float, float]]]:
@@ -136,7 +140,7 @@ def importance_drops(
     frame, truth = labelled[list(found.features)], labelled[target].to_numpy()
     truth = truth == found.classes[-1] if found.task == "binary" and found.classes else truth
     metric, name, repeats = METRICS[found.task], "permutation_importance", 8
-    rows = _affordable(found.predict, frame, repeats=repeats, seconds=seconds / len(found.features))
+    rows = affordable_rows(found.predict, frame, repeats=repeats, seconds=seconds / len(found.features))
     if rows < 50:
         return [
             judge(
@@ -172,24 +176,7 @@ def importance_drops(
     drop = {name: (float(m), float(m - h), float(m + h)) for name, m, h in zip(found.features, mean, half, strict=True)}
     return [judge(s, None) for s in statistics], drop
 
-# %% ../nbs/330_explainability.ipynb #85e89440
-def _affordable(predict: Callable[[pd.DataFrame], np.ndarray], frame: pd.DataFrame, *, repeats: int, seconds: float) -> int:
-    """Return how many of the rows the model answers `repeats` times in one call of `seconds`, judged by a call on few and one on more."""
-
-    def timed(rows: int) -> float:
-        start = time.perf_counter()
-        predict(frame.head(rows))
-        return time.perf_counter() - start
-
-    if len(frame) < 100:
-        return len(frame)
-    few, more = timed(50), timed(100)
-    if more < seconds and len(frame) > 1000:
-        more = timed(1000) * 100 / 1000  # a call has a fixed part: on more rows it weighs less
-    each = max(more / 100, 1e-9)
-    return int(min(len(frame), max(seconds - max(few - 50 * each, 0), 0) / (repeats * each)))
-
-
+# %% ../nbs/330_explainability.ipynb #2a9873b7
 def _agreement(table: Sequence[Mapping[str, Any]], drops: Mapping[str, Sequence[float]]) -> list[Verdict]:
     if len(drops) < 4:
         return []
@@ -220,7 +207,7 @@ def _limits(values: Mapping[str, float], reasons: Mapping[str, str] | None) -> d
         "max_contribution_error": Limit(warn=values["max_contribution_error"], reason=why["max_contribution_error"]),
     }
 
-# %% ../nbs/330_explainability.ipynb #5734d74a
+# %% ../nbs/330_explainability.ipynb #fd65ab78
 def check_explainability(
     model: Any,
     reference: Any,
@@ -255,10 +242,8 @@ def check_explainability(
     max_seconds : budget for asking the model; fewer rows are explained when it is used up, and the result says how many.
     seed : of every draw.
     """
-    if model is None:
-        return CheckResult("explainability", [skip("it needs a model: name one in [project] model", about="model")])
-    if reference is None:
-        return CheckResult("explainability", [skip("it needs a reference: name one in [project] reference")])
+    if model is None or reference is None:
+        return CheckResult("explainability", [skip("it needs a model and a reference: name them in [project]", about="model")])
     values = {k: v for k, v in locals().items() if k.startswith(("max_", "warn_", "min_"))}
     limits, reference = _limits(values, reasons), open_table(reference, where="reference")
     found = subject(model, reference, roles)
@@ -312,7 +297,7 @@ def _unknown(why: str, drawn: Drawn) -> CheckResult:
     )
     return CheckResult("explainability", [verdict], notes=[drawn.words + "."])
 
-# %% ../nbs/330_explainability.ipynb #0d3cb817
+# %% ../nbs/330_explainability.ipynb #cd03fc9e
 def _judged(
     found: Subject,
     drawn: Drawn,
@@ -330,7 +315,7 @@ def _judged(
     tables: dict[str, list[dict[str, Any]]] = {"Importance": table}
     verdicts += _change(explained, later, limits, seed)
     if later is not None and len(later.values) >= MIN_ROWS:
-        tables["Importance in reference and current"] = _compared(table, importance_table(later, found.features, seed))
+        tables["Importance in reference and current"] = compare_importance(table, importance_table(later, found.features, seed))
     if target:
         dropped, drops = importance_drops(found, drawn.labelled, target, seed=seed, seconds=seconds)
         verdicts += [*_agreement(table, drops), *dropped]
@@ -345,12 +330,11 @@ def _judged(
     shown, place = [r["feature"] for r in table[:6]], {name: j for j, name in enumerate(found.features)}
     bands = [band for name in shown for band in contribution_bands(rows, explained.values[:, place[name], -1], name)]
     tables["Contribution by value"] = bands
-    output = f" of {found.classes[-1]!r}" if found.task == "multiclass" and found.classes else ""
     notes = [
         f"Contributions are to the {found.scale}; {drawn.words}.",
         "Each pair of a row and a background row walks one random order of the features forth and back (Shapley sampling); features "
         "are replaced independently of each other, so strongly related columns share what either could explain alone.",
-        f"Contribution by value shows the contributions{output or ' to that number'}; bins of fewer than {MIN_BIN} rows are left out.",
+        f"Contribution by value leaves out bins of fewer than {MIN_BIN} rows; of several classes it shows the last.",
     ]
     if len(explained.values) < len(drawn.explained):
         notes.append(f"The budget of time was used up after {len(explained.values)} of {len(drawn.explained)} rows.")
@@ -369,16 +353,3 @@ def _change(explained: Explanation, later: Explanation | None, limits: Mapping[s
     how = "total variation of the shares of mean absolute contribution, against the same background; reversed bootstrap interval over rows"
     change = Statistic(name=name, n=m, n_reference=n, about="model", unit="share", method=how, **_within(value, low, high))
     return [judge(change, limits["importance_change"])]
-
-
-def _compared(reference: Sequence[Mapping[str, Any]], current: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    now = {row["feature"]: row for row in current}
-    names = ("contribution", "low", "high", "share")
-    return [
-        {
-            "feature": r["feature"],
-            **{f"reference_{k}": r[k] for k in names},
-            **{f"current_{k}": now[r["feature"]][k] for k in names},
-        }
-        for r in reference
-    ]

@@ -50,7 +50,7 @@ def label(name: Any, most: int = 28) -> str:
         shown = f"{shown[:head]}…{shown[len(shown) - (most - 1 - head) :]}"
     return shown.replace("\\$", "$").replace("$", r"\$") or "(no name)"
 
-# %% ../nbs/400_plots.ipynb #01008258
+# %% ../nbs/400_plots.ipynb #c51c3117
 def figure(
     title: str, *, rows: int = 1, columns: int = 1, height: float = 3.4, **keywords: Any
 ) -> tuple["Figure", Sequence[Sequence["Axes"]]]:
@@ -77,6 +77,7 @@ def figure(
         "axes.grid": True,
     }
     style |= {"grid.color": "#e5e5e5", "axes.axisbelow": True, "axes.titlesize": 9, "figure.dpi": 100, "savefig.dpi": 100}
+    plt.switch_backend(plt.get_backend())  # settle it outside the context below, or Jupyter shows the first figure only
     with plt.rc_context(style):
         fig, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained", **keywords)
     fig.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")

@@ -101,7 +101,7 @@ def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dic
     (staging / f"{check}.html").write_bytes(page)
     return {"event": "done", "check": check, **learned, "notebook_digest": sha256(data), "report_digest": sha256(page)}
 
-# %% ../nbs/545_worker.ipynb #99aa41af
+# %% ../nbs/545_worker.ipynb #fbbe8599
 def _read_jobs(jobs: queue.Queue) -> None:
     for line in sys.stdin:
         jobs.put(json.loads(line))

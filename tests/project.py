@@ -13,7 +13,9 @@ RESULT = "from prodnb.verdict import CheckResult, Limit, Statistic, judge, skip\
 
 def showing(check: str, value: float = 1.0, fail: float = 2.0, interval: float = 0.0, about: str = "dataset") -> str:
     """Return a cell that shows one judged statistic."""
-    statistic = f"Statistic(name='s', value={value}, low={value - interval}, high={value + interval}, level=0.95, n=10, about={about!r})"
+    statistic = (
+        f"Statistic(name='s', value={value}, low={value - interval}, high={value + interval}, level=0.95, n=10, about={about!r})"
+    )
     return f"{RESULT}CheckResult({check!r}, [judge({statistic}, Limit(fail={fail}, reason='agreed'))])"
 
 
@@ -35,9 +37,20 @@ def write_template(folder: Path, check: str, cells: list[str], parameters: str =
     (folder / "templates").mkdir(exist_ok=True)
     lines = 'settings: str = "settings.ini"  # the settings\n' + parameters
     made = [{"cell_type": "markdown", "id": "t", "metadata": {}, "source": f"# {check}\n> Does {check} end well?"}]
-    made.append({"cell_type": "code", "id": "p", "metadata": {"tags": ["parameters"]}, "source": lines, "outputs": [], "execution_count": None})
+    made.append(
+        {
+            "cell_type": "code",
+            "id": "p",
+            "metadata": {"tags": ["parameters"]},
+            "source": lines,
+            "outputs": [],
+            "execution_count": None,
+        }
+    )
     for n, source in enumerate(cells):
-        made.append({"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": source, "outputs": [], "execution_count": None})
+        made.append(
+            {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
+        )
     notebook = {"cells": made, "metadata": {**KERNEL, "prodnb": meta}, "nbformat": 4, "nbformat_minor": 5}
     (folder / "templates" / f"{check}.ipynb").write_text(json.dumps(notebook))
 
@@ -72,6 +85,8 @@ class Said:
 def prodnb(*arguments: object, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300) -> Said:
     """Run the command line in its own process."""
     command = [sys.executable, "-m", "prodnb", *map(str, arguments)]
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("PRODNB_")} | {"COLUMNS": "200", "NO_COLOR": "1"} | (env or {})
+    clean = (
+        {k: v for k, v in os.environ.items() if not k.startswith("PRODNB_")} | {"COLUMNS": "200", "NO_COLOR": "1"} | (env or {})
+    )
     done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
     return Said(done.returncode, done.stdout, done.stderr)

@@ -79,7 +79,11 @@ def test_every_changed_byte_and_every_missing_file_is_found(archive):
     for path in all_files(archive.root):
         data = path.read_bytes()
         relative = path.relative_to(Path(archive.root) / "runs").as_posix()
-        for broken in (data[:-1], data + b" \n" if path.name != "run.json" else data.replace(b"failed", b"passed").replace(b"demo", b"dema"), None):
+        for broken in (
+            data[:-1],
+            data + b" \n" if path.name != "run.json" else data.replace(b"failed", b"passed").replace(b"demo", b"dema"),
+            None,
+        ):
             if broken is None:
                 path.unlink()
             else:
@@ -183,7 +187,9 @@ for n in range(3000):
 
 def test_a_killed_writer_leaves_complete_runs_only(tmp_path):
     for pause in (0.0, 0.03, 0.07):
-        child = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parent)], stdout=subprocess.PIPE)
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parent)], stdout=subprocess.PIPE
+        )
         child.stdout.readline()
         time.sleep(0.15 + pause)
         child.send_signal(signal.SIGKILL)
@@ -222,7 +228,14 @@ def test_an_archive_behind_a_url_is_the_same(tmp_path):
 
 def test_garbage_is_named_not_crashed_on(archive):
     run = find_run(archive)
-    for garbage in (b"", b"[]", b"{", b"\xff\xfe", b'{"a": 1}', json.dumps({**run.to_dict(), "format": "prodnb.run.v99"}).encode()):
+    for garbage in (
+        b"",
+        b"[]",
+        b"{",
+        b"\xff\xfe",
+        b'{"a": 1}',
+        json.dumps({**run.to_dict(), "format": "prodnb.run.v99"}).encode(),
+    ):
         Path(archive.path(run.id, "run.json")).write_bytes(garbage)
         with pytest.raises(ArchiveError):
             find_run(archive)

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 from shared import shared_data
 
-from prodnb.drift import check_drift, column_effect, drift_of_profiles
+from prodnb.drift import check_drift, drift_of_profiles
+from prodnb.effects import column_effect
 from prodnb.inputs import Roles
 from prodnb.profile import profile
 from prodnb.tables import open_table

@@ -90,7 +90,8 @@ def test_public_names_are_documented_and_annotated(path):
 def test_functions_fit_on_a_screen(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno < 60, f"{node.name} is too long"
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            assert node.end_lineno - first.lineno < 50, f"{node.name} is too long"
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.stem)
@@ -130,14 +131,18 @@ def test_modules_match_their_notebooks(tmp_path):
     subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
     subprocess.run([Path(sys.executable).parent / "nbdev-export"], cwd=tmp_path, check=True, capture_output=True)
     for path in MODULES:
-        assert path.read_bytes() == (tmp_path / "prodnb" / path.name).read_bytes(), f"{path.name} is not what its notebook exports"
+        assert path.read_bytes() == (tmp_path / "prodnb" / path.name).read_bytes(), (
+            f"{path.name} is not what its notebook exports"
+        )
 
 
 def test_cleaning_keeps_the_parameters_tag(tmp_path):
     shutil.copytree(ROOT / "templates", tmp_path / "templates")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
-    subprocess.run([Path(sys.executable).parent / "nbdev-clean", "--fname", "templates"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        [Path(sys.executable).parent / "nbdev-clean", "--fname", "templates"], cwd=tmp_path, check=True, capture_output=True
+    )
     from prodnb.template import read_template
 
     for path in (tmp_path / "templates").glob("*.ipynb"):
@@ -146,14 +151,14 @@ def test_cleaning_keeps_the_parameters_tag(tmp_path):
 
 def test_nothing_of_this_machine_and_no_left_overs():
     places = re.compile(r"(?<![\w.])/(?:work|root)/[\w.-]+|/home/(?!ann\b|user\b)[\w.-]+")
-    marks = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME)\b|Not" + r"ImplementedError")
+    marks = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME)\b|raise Not" + r"ImplementedError")
     for path in TRACKED:
         if path.suffix in (".png", ".parquet", ".ico") or path == Path(__file__).resolve():
             continue
         text = path.read_text(encoding="utf-8")
         assert not places.search(text), f"{path.name}: {places.search(text)[0]}"
         if path.suffix in (".py", ".ipynb"):
-            assert not marks.search(text.replace("TODO[", "").replace("TODO =", "").replace("'TODO'", "")), f"{path.name}: {marks.search(text)[0]}"
+            assert not marks.search(text), f"{path.name}: {marks.search(text)[0]}"
 
 
 def test_importing_the_package_is_light():
@@ -164,7 +169,13 @@ def test_importing_the_package_is_light():
 def test_the_exported_library_needs_no_nbdev():
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "") or ""] if isinstance(node, ast.ImportFrom) else []
+            names = (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [getattr(node, "module", "") or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
             assert not any(n.split(".")[0] in ("nbdev", "fastcore") for n in names)
 
 
@@ -206,8 +217,21 @@ def test_a_wheel_and_an_editable_install_find_the_templates(tmp_path):
     editable = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert str(names) in editable
     copy = tmp_path / "source"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "__pycache__", "flights", "archive", "build", "*.egg-info"))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(tmp_path / "site"), str(copy)]
+    shutil.copytree(
+        ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "__pycache__", "flights", "archive", "build", "*.egg-info")
+    )
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(tmp_path / "site"),
+        str(copy),
+    ]
     subprocess.run(pip, check=True, capture_output=True)
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); {script}; import prodnb; print(prodnb.__file__)"
     wheel = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True).stdout

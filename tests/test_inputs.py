@@ -38,7 +38,14 @@ def project(tmp_path):
     FRAME.drop(columns=["y", "id"]).to_csv(tmp_path / "current.csv", index=False)
 
     def make(**keys):
-        given = {"name": "shop", "reference": "reference.parquet", "current": "current.csv", "target": "y", "time": "when", "id": "id"} | keys
+        given = {
+            "name": "shop",
+            "reference": "reference.parquet",
+            "current": "current.csv",
+            "target": "y",
+            "time": "when",
+            "id": "id",
+        } | keys
         lines = [f"{key} = {value}" for key, value in given.items() if value is not None and key != "mlflow"]
         archive = f"[archive]\nmlflow = {keys['mlflow']}\n" if "mlflow" in keys else ""
         (tmp_path / "settings.ini").write_text("[project]\n" + "\n".join(lines) + "\n" + archive)
@@ -69,7 +76,12 @@ def test_roles_and_features(project):
 def test_open_inputs(project):
     inputs = open_inputs(project())
     assert isinstance(inputs, Inputs)
-    assert (inputs.reference.count().execute(), inputs.current.count().execute(), inputs.train, inputs.model) == (200, 200, None, None)
+    assert (inputs.reference.count().execute(), inputs.current.count().execute(), inputs.train, inputs.model) == (
+        200,
+        200,
+        None,
+        None,
+    )
     assert "reference.parquet" in inputs._repr_html_()
     assert "200" in inputs._repr_html_()
     assert "current.csv" in repr(inputs)
@@ -85,7 +97,12 @@ def test_names_are_escaped(project, tmp_path):
 
 
 def test_columns_must_be_there(project, tmp_path):
-    refused(SettingsError, lambda: fingerprints(project(target="yy")), "target names the column 'yy', which reference does not have", "line")
+    refused(
+        SettingsError,
+        lambda: fingerprints(project(target="yy")),
+        "target names the column 'yy', which reference does not have",
+        "line",
+    )
     refused(SettingsError, lambda: fingerprints(project(features="x, knid")), "did you mean 'kind'?")
     FRAME.drop(columns=["x"]).to_parquet(tmp_path / "cut.parquet")
     refused(SettingsError, lambda: open_inputs(project(current="cut.parquet", features="x, kind")), "current does not have")
@@ -95,7 +112,12 @@ def test_columns_must_be_there(project, tmp_path):
 
 def test_no_rows(project, tmp_path):
     FRAME.head(0).to_parquet(tmp_path / "none.parquet")
-    refused(InputError, lambda: fingerprints(project(reference="none.parquet")), "reference 'none.parquet' has no rows", "settings.ini, line 3")
+    refused(
+        InputError,
+        lambda: fingerprints(project(reference="none.parquet")),
+        "reference 'none.parquet' has no rows",
+        "settings.ini, line 3",
+    )
     assert open_inputs(project(current="none.parquet")).current.count().execute() == 0
     refused(InputError, lambda: fingerprints(project(current="nonee.parquet")), "did you mean 'none.parquet'?", "line 4")
 
@@ -129,9 +151,15 @@ def test_row_hashes_tell_every_change_and_no_shuffle(tmp_path):
     plain = digest(FRAME)
     for seed in range(5):
         assert digest(FRAME.sample(frac=1, random_state=seed)) == plain
-    changed = [FRAME.assign(**{c: FRAME[c].where(FRAME.index != 77, FRAME[c][78] if FRAME[c][78] != FRAME[c][77] else None)}) for c in FRAME.columns]
+    changed = [
+        FRAME.assign(**{c: FRAME[c].where(FRAME.index != 77, FRAME[c][78] if FRAME[c][78] != FRAME[c][77] else None)})
+        for c in FRAME.columns
+    ]
     changed += [FRAME.drop(index=3), pd.concat([FRAME, FRAME[3:4]]), pd.concat([FRAME, FRAME]), FRAME.rename(columns={"x": "z"})]
-    changed += [FRAME.assign(kind=FRAME.kind.fillna("")), FRAME.assign(x=FRAME.x.replace(FRAME.x[5], np.nextafter(FRAME.x[5], 9)))]
+    changed += [
+        FRAME.assign(kind=FRAME.kind.fillna("")),
+        FRAME.assign(x=FRAME.x.replace(FRAME.x[5], np.nextafter(FRAME.x[5], 9))),
+    ]
     swapped = FRAME.copy()
     swapped.loc[[1, 2], "x"] = FRAME.loc[[2, 1], "x"].to_numpy()
     digests = {digest(frame) for frame in [*changed, swapped]}
@@ -147,10 +175,13 @@ def test_the_same_rows_in_three_places_have_one_fingerprint(project, tmp_path):
         con.sql("create table t as select * from frame")
     with sqlite3.connect(tmp_path / "t.sqlite") as con:
         frame.to_sql("t", con, index=False)
-    (tmp_path / "fn_inputs.py").write_text("import pandas as pd\ndef t():\n    return pd.read_parquet(__file__.replace('fn_inputs.py', 't.parquet'))\n")
+    (tmp_path / "fn_inputs.py").write_text(
+        "import pandas as pd\ndef t():\n    return pd.read_parquet(__file__.replace('fn_inputs.py', 't.parquet'))\n"
+    )
     frame.to_parquet(tmp_path / "t.parquet")
     found = [
-        fingerprints(project(reference=spec, current=None, target=None, time=None))[0] for spec in ("t.duckdb::t", "t.sqlite::t", "fn_inputs:t")
+        fingerprints(project(reference=spec, current=None, target=None, time=None))[0]
+        for spec in ("t.duckdb::t", "t.sqlite::t", "fn_inputs:t")
     ]
     assert {f["digest"] for f in found} == {hash_rows(open_table(frame))["digest"]}
     assert all(f["algorithm"].startswith("sum of SHA-256 of rows as JSON, DuckDB") and f["rows"] == 200 for f in found)
@@ -184,16 +215,20 @@ def test_fingerprints_of_models(project, tmp_path, monkeypatch):
         model = open_inputs(settings).model
     assert model.task == "binary"
     with pytest.warns(UserWarning, match="pickle"):
-        refused(SettingsError, lambda: open_inputs(project(model="m.joblib", task="regression")).model, "task is regression, but the model's is binary")
-    refused(InputError, lambda: fingerprints(project(model="models:/m@champion", mlflow="off")), "switched off", "settings.ini, line")
+        refused(
+            SettingsError,
+            lambda: open_inputs(project(model="m.joblib", task="regression")).model,
+            "task is regression, but the model's is binary",
+        )
+    refused(
+        InputError, lambda: fingerprints(project(model="models:/m@champion", mlflow="off")), "switched off", "settings.ini, line"
+    )
     refused(InputError, lambda: fingerprints(project(model="models:/m@champion")), "no MLflow store 'mlflow.db'")
     assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_the_model_is_loaded_once(project, tmp_path):
-    (tmp_path / "fn_once.py").write_text(
-        "made = []\ndef make():\n    made.append(1)\n    return lambda frame: frame.x\n"
-    )
+    (tmp_path / "fn_once.py").write_text("made = []\ndef make():\n    made.append(1)\n    return lambda frame: frame.x\n")
     inputs = open_inputs(project(model="fn_once:make"))
     assert inputs.model is inputs.model
     assert sys.modules["fn_once"].made == [1]
@@ -205,7 +240,9 @@ def test_no_absolute_path_and_no_password_in_a_fingerprint(project, tmp_path):
 
 
 def test_infer_roles_on_made_data():
-    scored = FRAME.assign(probability=0.5, prediction=1, zip_code=[1010, 1020] * 100).rename(columns={"y": "target", "id": "order_id"})
+    scored = FRAME.assign(probability=0.5, prediction=1, zip_code=[1010, 1020] * 100).rename(
+        columns={"y": "target", "id": "order_id"}
+    )
     roles, why = infer_roles(scored)
     assert roles == Roles("target", "prediction", "probability", "when", "order_id", None, (), ("zip_code",), (), (), "binary")
     assert set(why) == {"target", "prediction", "probability", "time", "id", "categorical", "task"}
@@ -213,7 +250,16 @@ def test_infer_roles_on_made_data():
 
 
 def test_infer_roles_is_conservative():
-    frame = pd.DataFrame({"a": range(100), "weight": 1.5, "probability": 7.0, "identity": range(100), "t1": pd.Timestamp("2024"), "t2": pd.Timestamp("2024")})
+    frame = pd.DataFrame(
+        {
+            "a": range(100),
+            "weight": 1.5,
+            "probability": 7.0,
+            "identity": range(100),
+            "t1": pd.Timestamp("2024"),
+            "t2": pd.Timestamp("2024"),
+        }
+    )
     assert infer_roles(frame) == (Roles(), {})
     assert infer_roles(FRAME.drop(columns="y").assign(bought=1), FRAME.drop(columns="y"))[0].target == "bought"
     assert infer_roles(pd.DataFrame({"target": [1]}))[0].target is None  # one value predicts nothing

@@ -19,7 +19,14 @@ KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "languag
 
 def notebook(*sources):
     cells = [
-        {"cell_type": "code", "id": f"c{n}", "metadata": {"tags": ["parameters"] if n == 0 else []}, "execution_count": None, "outputs": [], "source": s}
+        {
+            "cell_type": "code",
+            "id": f"c{n}",
+            "metadata": {"tags": ["parameters"] if n == 0 else []},
+            "execution_count": None,
+            "outputs": [],
+            "source": s,
+        }
         for n, s in enumerate(sources)
     ]
     return {"cells": cells, "metadata": KERNEL, "nbformat": 4, "nbformat_minor": 5}

@@ -178,7 +178,10 @@ def test_files_that_are_no_model(tmp_path):
 def onnx_types(frame):
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-    kinds = {c: StringTensorType([None, 1]) if not pd.api.types.is_numeric_dtype(frame[c]) else FloatTensorType([None, 1]) for c in frame}
+    kinds = {
+        c: StringTensorType([None, 1]) if not pd.api.types.is_numeric_dtype(frame[c]) else FloatTensorType([None, 1])
+        for c in frame
+    }
     return list(kinds.items())
 
 
@@ -239,7 +242,10 @@ def test_tracking_uri(tmp_path):
 
 def test_mlflow_off_or_absent(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused(lambda: open_model("models:/m@champion", tracking_uri="", where="settings.ini, line 3"), "settings.ini, line 3: MLflow is switched off")
+    refused(
+        lambda: open_model("models:/m@champion", tracking_uri="", where="settings.ini, line 3"),
+        "settings.ini, line 3: MLflow is switched off",
+    )
     refused(lambda: open_model("models:/m@champion", folder=tmp_path), "there is no MLflow store 'mlflow.db'")
     assert list(tmp_path.iterdir()) == []
 
@@ -310,7 +316,9 @@ def test_mlflow_models(store, tmp_path, monkeypatch, capfd, caplog):
 @pytest.mark.slow
 def test_mlflow_mistakes(store, monkeypatch):
     folder, run = store
-    refused(lambda: open_model("models:/flihgts@champion", folder=folder), "no registered model 'flihgts'", "did you mean 'flights'?")
+    refused(
+        lambda: open_model("models:/flihgts@champion", folder=folder), "no registered model 'flihgts'", "did you mean 'flights'?"
+    )
     refused(lambda: open_model("models:/flights@champoin", folder=folder), "no alias 'champoin'", "did you mean 'champion'?")
     refused(lambda: open_model("models:/flights/7", folder=folder), "no version '7'", "there are '1'")
     refused(lambda: open_model("models:/flights/x", folder=folder), "no version 'x'")

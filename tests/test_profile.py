@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from shared import shared_data
 
-from prodnb.profile import MAX_LEVELS, PROBABILITIES, Profile, bin_edges, count_bins, kind_of, profile
+from prodnb.bins import PROBABILITIES, bin_edges, count_bins
+from prodnb.profile import MAX_LEVELS, Profile, kind_of, profile
 from prodnb.tables import open_table
 
 HOSTILE = [

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 from shared import shared_data
 
+from prodnb.columns import column_changes, duplicate_rows
 from prodnb.inputs import Roles
 from prodnb.profile import profile
-from prodnb.quality import QUALITY_REASONS, check_quality, column_changes, duplicate_rows, range_allowance
+from prodnb.quality import QUALITY_REASONS, check_quality, range_allowance
 from prodnb.tables import open_table
 from prodnb.template import find_templates
 

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodnb.errors import ArchiveError
-from prodnb.record import RUN_ID, Record, Run, canonical, changes, message_of, new_run_id, outcome_of, plain, read_record, read_run
+from prodnb.record import (
+    RUN_ID,
+    Record,
+    Run,
+    canonical,
+    changes,
+    message_of,
+    new_run_id,
+    outcome_of,
+    plain,
+    read_record,
+    read_run,
+)
 from prodnb.verdict import Statistic, Verdict, verdict_to_dict
 
 
@@ -20,7 +32,9 @@ def verdict(outcome="failed", name="drift", about="temp", value=0.5):
 
 def record(check="drift", outcome="failed", cause=None, verdicts=None, **more):
     results = [] if verdicts == [] else [{"check": check, "verdicts": verdicts or [verdict(outcome)]}]
-    facts = dict(template_digest="t", settings_digest="s", parameters={"a": {"value": 1}}, inputs=[], environment={}, resources={})
+    facts = dict(
+        template_digest="t", settings_digest="s", parameters={"a": {"value": 1}}, inputs=[], environment={}, resources={}
+    )
     facts |= dict(started="2026-01-01T00:00:00Z", seconds=1.5, notebook_digest="n", report_digest="r", run_by=None, previous=None)
     return Record(check=check, results=results, outcome=outcome, cause=cause, **(facts | more))
 
@@ -31,7 +45,11 @@ def test_published_vector_of_rfc_8785():
         "string": '€$\x0f\nA\'B"\\\\"/',
         "literals": [None, True, False],
     }
-    expected = r'{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\u000f\nA' + "'" + r'B\"\\\\\"/"}'
+    expected = (
+        r'{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\u000f\nA'
+        + "'"
+        + r'B\"\\\\\"/"}'
+    )
     assert canonical(value) == expected.encode()
 
 
@@ -46,7 +64,16 @@ def test_the_id_is_the_digest_of_the_rest():
 def test_every_field_is_under_the_id(key):
     kept = record().to_dict()
     with pytest.raises(ArchiveError):
-        read_record(kept | {key: {"x": 1} if isinstance(kept[key], dict) else [{"verdicts": [verdict("warned")]}] if key == "results" else "other"})
+        read_record(
+            kept
+            | {
+                key: {"x": 1}
+                if isinstance(kept[key], dict)
+                else [{"verdicts": [verdict("warned")]}]
+                if key == "results"
+                else "other"
+            }
+        )
 
 
 def test_an_outcome_must_follow_from_the_results():
@@ -108,7 +135,9 @@ def test_canonical_bytes_survive_the_file_that_keeps_them(value):
 
 
 def test_changes_name_what_moved():
-    before = [record(outcome="passed", verdicts=[verdict("passed"), verdict("passed", about="gone"), verdict("passed", about="same")])]
+    before = [
+        record(outcome="passed", verdicts=[verdict("passed"), verdict("passed", about="gone"), verdict("passed", about="same")])
+    ]
     after = [record(verdicts=[verdict("failed", value=0.9), verdict("passed", about="same"), verdict("warned", about="new")])]
     found = {c["about"]: (c["outcome_before"], c["outcome_after"]) for c in changes(before, after)}
     assert found == {"temp": ("passed", "failed"), "gone": ("passed", None), "new": (None, "warned")}

@@ -10,7 +10,7 @@ import browser
 import pages
 import pytest
 
-from prodnb.report import MEANINGS, POLICY, TODO, render_index, render_report, run_sentence
+from prodnb.report import MEANINGS, NEXT_STEP, POLICY, render_index, render_report, run_sentence
 from prodnb.static import safe_html, safe_markdown
 from prodnb.verdict import COLOURS, OUTCOMES, CheckResult, Limit, Statistic, judge
 
@@ -204,7 +204,7 @@ def test_every_outcome_has_words(outcome):
     record = {"check": "quality", "outcome": outcome, "results": []}
     page = render_report(book(text("# Quality")), record)
     assert MEANINGS[outcome] in page
-    assert TODO[outcome][:20] in page
+    assert NEXT_STEP[outcome][:20] in page
     assert run_sentence(outcome, [record])
     run = {"id": "r", "project": "p", "outcome": outcome}
     assert outcome in render_index(run, [record], None)

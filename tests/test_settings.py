@@ -84,8 +84,9 @@ def test_missing_and_unreadable_files(tmp_path):
     (tmp_path / "latin.ini").write_bytes("[project]\nname = Zürich\n".encode("latin-1"))
     with pytest.raises(SettingsError, match="UTF-8"):
         load_settings(tmp_path / "latin.ini")
+    (tmp_path / "good.ini").write_text(GOOD)
     with pytest.raises(SettingsError, match=r"SECTION\.KEY=VALUE"):
-        load_settings(tmp_path / "latin.ini".replace("latin", "ok"), {"nodot": "1"}) if (tmp_path / "ok.ini").write_text(GOOD) else None
+        load_settings(tmp_path / "good.ini", {"nodot": "1"})
 
 
 def test_no_interpolation_and_no_code(write):
@@ -101,7 +102,9 @@ def test_columns_that_are_not_there(write):
     check_columns(s, ["b"], "current", optional=["target"])
 
 
-names = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters='",'), min_size=1).filter(lambda t: t == t.strip() and t)
+names = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters='",'), min_size=1).filter(
+    lambda t: t == t.strip() and t
+)
 
 
 @given(st.lists(names, max_size=6))
@@ -116,12 +119,11 @@ def test_any_text_is_read_or_refused_clearly(tmp_path_factory, text):
     file.write_text("[project]\nname = x\n" + text, encoding="utf-8", errors="replace")
     try:
         loaded = load_settings(file)
-    except SettingsError as e:
-        assert str(e)
-    else:
-        parser = configparser.ConfigParser(interpolation=None, default_section="\0", empty_lines_in_values=False)
-        parser.read_string(file.read_text(encoding="utf-8"))
-        assert set(loaded.values) == set(parser.sections())
+    except SettingsError:
+        return
+    parser = configparser.ConfigParser(interpolation=None, default_section="\0", empty_lines_in_values=False)
+    parser.read_string(file.read_text(encoding="utf-8"))
+    assert set(loaded.values) == set(parser.sections())
 
 
 def test_nearest():

@@ -99,7 +99,9 @@ def test_no_messy_file_is_forgotten():
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    rows=st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8), min_size=3, max_size=3), max_size=8),
+    rows=st.lists(
+        st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8), min_size=3, max_size=3), max_size=8
+    ),
     end=st.sampled_from(["\r\n", "\n", "\r"]),
     mark=st.sampled_from([",", ";", "\t", "|"]),
 )
@@ -211,19 +213,54 @@ def test_every_spelling_opens_the_same_rows(tmp_path, monkeypatch):
         con.sql("create table sales as select * from frame")
         con.sql("create schema shop")
         con.sql("create view shop.sales as select * from main.sales")
-    (tmp_path / "made_here.py").write_text("import pandas as pd\ndef rows():\n    return pd.read_parquet(__file__.replace('made_here.py', 't2.parquet'))\n")
+    (tmp_path / "made_here.py").write_text(
+        "import pandas as pd\ndef rows():\n    return pd.read_parquet(__file__.replace('made_here.py', 't2.parquet'))\n"
+    )
     frame.to_parquet(tmp_path / "t2.parquet", index=False)
-    spellings = ["part*.parquet", "part?.csv", "part*.jsonl", "part*.feather", "many", "many/", "a [1]*.parquet", "t.tsv", "t.csv.gz", "t.json"]
-    spellings += ["t.ndjson.gz", "t.feather", "t.arrow", "t.sqlite::sales", "t.duckdb::sales", "t.duckdb::shop.sales", "made_here:rows"]
-    spellings += [f"sqlite://{tmp_path}/t.sqlite::sales", f"duckdb://{tmp_path}/t.duckdb::main.sales", f"file://{tmp_path}/t.tsv", tmp_path / "t2.parquet"]
-    spellings += [frame, pl.from_pandas(frame), pl.from_pandas(frame).lazy(), pa.Table.from_pandas(frame), pa.RecordBatch.from_pandas(frame), ibis.memtable(frame)]
+    spellings = [
+        "part*.parquet",
+        "part?.csv",
+        "part*.jsonl",
+        "part*.feather",
+        "many",
+        "many/",
+        "a [1]*.parquet",
+        "t.tsv",
+        "t.csv.gz",
+        "t.json",
+    ]
+    spellings += [
+        "t.ndjson.gz",
+        "t.feather",
+        "t.arrow",
+        "t.sqlite::sales",
+        "t.duckdb::sales",
+        "t.duckdb::shop.sales",
+        "made_here:rows",
+    ]
+    spellings += [
+        f"sqlite://{tmp_path}/t.sqlite::sales",
+        f"duckdb://{tmp_path}/t.duckdb::main.sales",
+        f"file://{tmp_path}/t.tsv",
+        tmp_path / "t2.parquet",
+    ]
+    spellings += [
+        frame,
+        pl.from_pandas(frame),
+        pl.from_pandas(frame).lazy(),
+        pa.Table.from_pandas(frame),
+        pa.RecordBatch.from_pandas(frame),
+        ibis.memtable(frame),
+    ]
     for spelling in spellings:
         table = open_table(spelling, folder=tmp_path)
         got = (table.count().execute(), int(table.a.sum().execute()), table.b.max().execute(), float(table.c.sum().execute()))
         assert got == (10, 45, "x9", 4.5), spelling
         assert set(table.columns) == {"a", "b", "c"}, spelling
     assert str(tmp_path) not in sys.path
-    both = open_table("t2.parquet", folder=tmp_path).union(open_table("t.duckdb::sales", folder=tmp_path)).union(open_table(frame))
+    both = (
+        open_table("t2.parquet", folder=tmp_path).union(open_table("t.duckdb::sales", folder=tmp_path)).union(open_table(frame))
+    )
     assert both.count().execute() == 30  # one engine for all of them
 
 
@@ -276,7 +313,12 @@ def test_files_that_are_not_there_or_damaged(tmp_path):
     refused("empty", tmp_path, "the folder 'empty' holds no data files", ".parquet")
     (tmp_path / "notes.docx").write_text("x")
     refused("notes.docx", tmp_path, "cannot tell what 'notes.docx' is", ".parquet", ".csv")
-    for name, damaged in (("cut", whole[: len(whole) // 2]), ("zero", b""), ("text", b"a,b\n1,2\n"), ("foot", whole[:-4] + b"XXXX")):
+    for name, damaged in (
+        ("cut", whole[: len(whole) // 2]),
+        ("zero", b""),
+        ("text", b"a,b\n1,2\n"),
+        ("foot", whole[:-4] + b"XXXX"),
+    ):
         (tmp_path / f"{name}.parquet").write_bytes(damaged)
         refused(f"{name}.parquet", tmp_path, f"cannot read {name}.parquet")
     (tmp_path / "cut.feather").write_bytes(b"ARROW1\0\0garbage")
@@ -305,7 +347,11 @@ def test_json_lines(tmp_path):
     table = open_table("t.jsonl", folder=tmp_path)
     assert table.columns == ("a", "n", "later")
     assert table.count().execute() == 2
-    for fault, words in (('{"a": 1', "line 2 of f.jsonl is not JSON"), ("[1]", "line 2 of f.jsonl is no JSON object"), ('{"a": 1, "a": 2}', "stands twice")):
+    for fault, words in (
+        ('{"a": 1', "line 2 of f.jsonl is not JSON"),
+        ("[1]", "line 2 of f.jsonl is no JSON object"),
+        ('{"a": 1, "a": 2}', "stands twice"),
+    ):
         (tmp_path / "f.jsonl").write_text('{"a": 1}\n' + fault + "\n")
         refused("f.jsonl", tmp_path, words)
     (tmp_path / "e.jsonl").write_text("\n")
@@ -334,7 +380,22 @@ def test_functions(tmp_path):
     refused(3, tmp_path, "cannot open")
 
 
-NAMES = ["select", "from where", 'a "quoted" one', "it's", "dots.in.name", "sp ace ", "emoji 🛫", "a\nb", "<b>", "%", ";drop", "ß", "prodnb_row", "{x}"]
+NAMES = [
+    "select",
+    "from where",
+    'a "quoted" one',
+    "it's",
+    "dots.in.name",
+    "sp ace ",
+    "emoji 🛫",
+    "a\nb",
+    "<b>",
+    "%",
+    ";drop",
+    "ß",
+    "prodnb_row",
+    "{x}",
+]
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "frame", "jsonl"])
@@ -395,7 +456,9 @@ def test_odd_types(tmp_path, form):
 
 
 def test_mixed_pandas_columns_become_text_and_frames_are_checked():
-    mixed = pd.DataFrame({"m": [1, "a", None, 2.5], "p": pd.period_range("2020", periods=4, freq="M"), "z": [1 + 2j] * 4, "ok": range(4)})
+    mixed = pd.DataFrame(
+        {"m": [1, "a", None, 2.5], "p": pd.period_range("2020", periods=4, freq="M"), "z": [1 + 2j] * 4, "ok": range(4)}
+    )
     table = open_table(mixed)
     assert table.m.count().execute() == 3
     assert set(table.m.to_pyarrow().to_pylist()) == {"1", "a", "2.5", None}
@@ -504,7 +567,15 @@ def test_codes_stay_text(tmp_path):
     (tmp_path / "t.csv").write_text("plz,flag,truth,n,rate,zero,empty\n01067,t,True,10,0.5,0,\n10115,f,false,-2,-0.25,-0,\n")
     table = open_table("t.csv", folder=tmp_path)
     kinds = {name: str(kind) for name, kind in table.schema().items()}
-    assert kinds == {"plz": "string", "flag": "string", "truth": "boolean", "n": "int64", "rate": "float64", "zero": "int64", "empty": "string"}
+    assert kinds == {
+        "plz": "string",
+        "flag": "string",
+        "truth": "boolean",
+        "n": "int64",
+        "rate": "float64",
+        "zero": "int64",
+        "empty": "string",
+    }
     assert sorted(table.plz.to_pyarrow().to_pylist()) == ["01067", "10115"]
     assert sorted(table.flag.to_pyarrow().to_pylist()) == ["f", "t"]
 
