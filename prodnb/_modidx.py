@@ -608,6 +608,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'prodnb.verdict.Verdict': ('verdict.html#verdict', 'prodnb/verdict.py'),
                                 'prodnb.verdict.Verdict.__post_init__': ('verdict.html#verdict.__post_init__', 'prodnb/verdict.py'),
                                 'prodnb.verdict._cell': ('verdict.html#_cell', 'prodnb/verdict.py'),
+                                'prodnb.verdict._finding_row': ('verdict.html#_finding_row', 'prodnb/verdict.py'),
+                                'prodnb.verdict._lines': ('verdict.html#_lines', 'prodnb/verdict.py'),
                                 'prodnb.verdict._plain': ('verdict.html#_plain', 'prodnb/verdict.py'),
                                 'prodnb.verdict._td': ('verdict.html#_td', 'prodnb/verdict.py'),
                                 'prodnb.verdict._verdict_row': ('verdict.html#_verdict_row', 'prodnb/verdict.py'),

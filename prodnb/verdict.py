@@ -283,13 +283,13 @@ def badge(outcome: str) -> str:
     style = f"background-color:{COLOURS[outcome]};color:#fff;border-radius:3px;padding:1px 7px;white-space:nowrap"
     return f'<span class="prodnb-badge prodnb-{outcome}" style="{style}">{MARKS[outcome]} {outcome}</span>'
 
-# %% ../nbs/010_verdict.ipynb #31fa6528
+# %% ../nbs/010_verdict.ipynb #581c68de
 def html_table(rows: Sequence[Mapping[str, Any]], *, raw: Iterable[str] = ()) -> str:
     """Return rows as an HTML table; everything is escaped, but for the columns named in `raw`."""
     if not rows:
         return "<p>(no rows)</p>"
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    head = "".join(f"<th>{escape(str(c))}</th>" for c in columns)
+    head = "".join(f'<th scope="col">{escape(str(c))}</th>' for c in columns)
     body = "".join("<tr>" + "".join(_td(row.get(c), c in set(raw)) for c in columns) + "</tr>" for row in rows)
     return f'<div class="prodnb-scroll" style="overflow-x:auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -301,28 +301,49 @@ def _td(value: Any, raw: bool) -> str:
         return f'<td style="text-align:left">{escape("" if value is None else str(value))}</td>'
     return f'<td style="text-align:right">{escape(number(value))}</td>'
 
-# %% ../nbs/010_verdict.ipynb #60655df6
+# %% ../nbs/010_verdict.ipynb #16ae4264
 def result_html(result: CheckResult) -> str:
     """Write a result as a fragment of HTML without scripts: verdict, why, all statistics, tables, notes."""
-    rows = [_verdict_row(v) for v in by_severity(result.verdicts)]
-    bad = [r for r, v in zip(rows, by_severity(result.verdicts), strict=True) if v.outcome in OUTCOMES[:4]]
+    ordered = by_severity(result.verdicts)
+    rows = [_verdict_row(v) for v in ordered[:MAX_ROWS]]
+    bad = [_finding_row(v) for v in ordered if v.outcome in OUTCOMES[:4]]
     parts = [f'<div class="prodnb-result"><p>{badge(result.outcome)} <strong>{escape(result.message)}</strong></p>']
     if bad:
         parts.append(html_table(bad[:25], raw=["outcome"]))
-    title = f"All {len(rows)} statistics" + (f", the first {MAX_ROWS}" if len(rows) > MAX_ROWS else "")
-    parts.append(f"<details><summary>{title}</summary>{html_table(rows[:MAX_ROWS], raw=['outcome'])}</details>")
+    count = len(ordered)
+    title = (
+        f"The first {MAX_ROWS} of {count:,} statistics"
+        if count > MAX_ROWS
+        else f"All {count} statistics"
+        if count > 1
+        else "The statistic"
+    )
+    parts.append(f"<details><summary>{title}</summary>{html_table(rows, raw=['outcome'])}</details>")
     for name, table in result.tables.items():
         parts.append(f"<details><summary>{escape(name)}</summary>{html_table(table)}</details>")
     parts += [f"<p><small>{escape(note)}</small></p>" for note in result.notes]
     return "".join(parts) + "</div>"
 
 
+def _lines(limit: Limit | None, unit: str) -> str:
+    if limit is None:
+        return ""
+    side = {"max": "above", "min": "below"}[limit.side]
+    return ", ".join(f"{k}s {side} {number(v, unit)}" for k, v in (("warn", limit.warn), ("fail", limit.fail)) if v is not None)
+
+
+def _finding_row(verdict: Verdict) -> dict[str, Any]:
+    limit = verdict.limit
+    return {
+        "outcome": badge(verdict.outcome),
+        "finding": verdict.message,
+        "limit and its reason": f"{_lines(limit, verdict.statistic.unit)}: {limit.reason}" if limit else "",
+    }
+
+
 def _verdict_row(verdict: Verdict) -> dict[str, Any]:
     s, limit = verdict.statistic, verdict.limit
     interval = f"{number(s.low, s.unit)} to {number(s.high, s.unit)}" if s.low is not None else ""
-    lines = (
-        [f"{k} {number(v, s.unit)}" for k, v in (("warn", limit.warn), ("fail", limit.fail)) if v is not None] if limit else []
-    )
     return {
         "outcome": badge(verdict.outcome),
         "statistic": s.name,
@@ -330,8 +351,8 @@ def _verdict_row(verdict: Verdict) -> dict[str, Any]:
         "value": number(s.value, s.unit),
         "interval": interval,
         "n": f"{s.n:,}" if s.n else "",
-        "p": number(s.p) if s.p is not None else "",
-        "limit": " / ".join(lines),
+        "p": "" if s.p is None else "< 1e-99" if s.p < 1e-99 else number(s.p),
+        "limit": _lines(limit, s.unit),
         "reason for the limit": limit.reason if limit else "",
         "method": s.method,
     }
