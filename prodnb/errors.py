@@ -9,7 +9,7 @@ __all__ = ['ProdnbError', 'SettingsError', 'TemplateError', 'InputError', 'Archi
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# %% ../nbs/000_errors.ipynb #1ef4913d
+# %% ../nbs/000_errors.ipynb #180ea910
 class ProdnbError(Exception):
     """A mistake that the user can mend.
 
@@ -29,10 +29,11 @@ class ProdnbError(Exception):
         place = f"{self.where}: " if self.where else ""
         parts = [place + self.found.rstrip(".")]
         if self.expected:
-            parts.append(f"expected {self.expected}".rstrip("."))
+            parts.append(f"expected {self.expected}")
         if self.fix:
-            parts.append(self.fix.rstrip("."))
-        return ". ".join(part[0].upper() + part[1:] if n else part for n, part in enumerate(parts)) + "."
+            parts.append(self.fix)
+        sentences = [part[0].upper() + part[1:] if n else part for n, part in enumerate(parts)]
+        return " ".join(s if s.endswith(("?", "!")) else s.rstrip(".") + "." for s in sentences)
 
 # %% ../nbs/000_errors.ipynb #97e35eee
 class SettingsError(ProdnbError):
