@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from .models import tracking_uri
-
 from .record import Record, Run
 from .settings import Settings
 
