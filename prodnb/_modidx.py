@@ -105,6 +105,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'prodnb.cost.money_verdicts': ('cost.html#money_verdicts', 'prodnb/cost.py'),
                              'prodnb.cost.timing_verdicts': ('cost.html#timing_verdicts', 'prodnb/cost.py')},
             'prodnb.deliver': { 'prodnb.deliver._chunks': ('deliver.html#_chunks', 'prodnb/deliver.py'),
+                                'prodnb.deliver._experiment': ('deliver.html#_experiment', 'prodnb/deliver.py'),
                                 'prodnb.deliver._log': ('deliver.html#_log', 'prodnb/deliver.py'),
                                 'prodnb.deliver._metrics': ('deliver.html#_metrics', 'prodnb/deliver.py'),
                                 'prodnb.deliver._tag_model': ('deliver.html#_tag_model', 'prodnb/deliver.py'),

@@ -41,12 +41,19 @@ def _metrics(records: Iterable[Record]) -> dict[str, float]:
         found[f"{record.check}/seconds"] = record.seconds
     return found
 
-# %% ../nbs/550_deliver.ipynb #d2c757e5
-def _log(client: Any, experiment: str, run: Run, records: Sequence[Record], files: Mapping[str, bytes]) -> str:
+# %% ../nbs/550_deliver.ipynb #16da596b
+def _experiment(client: Any, name: str, uri: str) -> str:
+    """Return the experiment's id; beside a local store its artifacts lie in a folder of their own, not in the current one."""
+    if found := client.get_experiment_by_name(name):
+        return found.experiment_id
+    local = re.match(r"sqlite:///(?P<file>.+)", uri)
+    place = (Path(local["file"]).resolve().parent / "mlartifacts").as_uri() if local else None
+    return client.create_experiment(name, artifact_location=place)
+
+# %% ../nbs/550_deliver.ipynb #6dd76cd9
+def _log(client: Any, number: str, run: Run, records: Sequence[Record], files: Mapping[str, bytes]) -> str:
     from mlflow.entities import Metric, Param, RunTag
 
-    found = client.get_experiment_by_name(experiment)
-    number = found.experiment_id if found else client.create_experiment(experiment)
     tags = {"prodnb.run": run.id, "prodnb.outcome": run.outcome, "mlflow.runName": run.id}
     logged = client.create_run(number, tags=tags).info.run_id
     now = int(datetime.now(UTC).timestamp() * 1000)
@@ -79,7 +86,7 @@ def _tag_model(client: Any, model: str, run: Run) -> str | None:
     client.set_model_version_tag(found["name"], version, "prodnb.run", run.id)
     return f"{found['name']} version {version}"
 
-# %% ../nbs/550_deliver.ipynb #da944a1f
+# %% ../nbs/550_deliver.ipynb #a8ac3b69
 def deliver_mlflow(settings: Settings, run: Run, records: Sequence[Record], files: Mapping[str, bytes]) -> dict[str, Any]:
     """Log a sealed run to MLflow and tag the model version that it judged.
 
@@ -109,8 +116,8 @@ def deliver_mlflow(settings: Settings, run: Run, records: Sequence[Record], file
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
-        client = mlflow.MlflowClient(tracking_uri=uri)
-        logged = _log(client, settings.name, run, records, files)
+        client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        logged = _log(client, _experiment(client, f"prodnb/{settings.name}", uri), run, records, files)
         model = _tag_model(client, settings.get("project", "model") or "", run)
     except Exception as e:  # MLflow and its stores raise anything
         return {**line, "outcome": "not delivered", "message": f"MLflow did not take it: {type(e).__name__}: {e}"[:500]}
