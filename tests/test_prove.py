@@ -1,0 +1,69 @@
+"""The long proofs behind what the documentation claims; run by `make prove`."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from project import prodnb, write_project
+from test_archive import WRITER
+from test_drift import OPTIONS, mixed, profiles_of
+
+from prodnb.archive import open_archive, run_ids, verify
+from prodnb.drift import drift_of_profiles
+from prodnb.intervals import wilson
+
+pytestmark = pytest.mark.prove
+
+
+@pytest.mark.parametrize(("n", "m"), [(30, 30), (200, 200), (2000, 200), (200, 2000), (2000, 2000)])
+def test_drift_cries_wolf_in_at_most_five_percent_of_clean_tables(n, m):
+    rng, repeats = np.random.default_rng(1), 400
+    alarms = 0
+    for repeat in range(repeats):
+        result = drift_of_profiles(*profiles_of(mixed(rng, n), mixed(rng, m)), **OPTIONS, seed=repeat)
+        alarms += any(v.outcome == "failed" for v in result.verdicts)
+    low, high = wilson(alarms, repeats, level=0.95)
+    print(f"reference {n}, current {m}: {alarms} of {repeats} clean tables failed, 95 % interval {low:.3f} to {high:.3f}")
+    assert alarms / repeats <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / repeats)
+
+
+def test_a_writer_killed_a_hundred_times_leaves_complete_runs_only(tmp_path):
+    complete = 0
+    for attempt in range(100):
+        command = [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parent)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE)
+        child.stdout.readline()
+        time.sleep(0.002 * (attempt % 50))
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        archive = open_archive("archive", tmp_path)
+        findings, runs = verify(archive)
+        assert findings == []
+        assert runs == len(run_ids(archive))
+        complete += runs
+        shutil.rmtree(tmp_path / "archive", ignore_errors=True)
+    print(f"100 kills, {complete} complete runs, none half")
+    assert complete
+
+
+def test_two_thousand_columns_go_all_the_way(tmp_path):
+    folder = write_project(tmp_path / "p", {})
+    rng = np.random.default_rng(0)
+    for name, shift in (("reference", 0.0), ("current", 0.0)):
+        wide = {f"c{i}": rng.normal(shift + (i == 7 and name == "current"), 1, 400) for i in range(2000)}
+        pd.DataFrame(wide).to_parquet(folder / f"{name}.parquet")
+    started = time.monotonic()
+    said = prodnb("run", "data_quality", "drift", "--json", "--set", "project.current=current.parquet", cwd=folder, timeout=1500)
+    assert said.code in (0, 1), said.err
+    drift = next(r for r in said.json["records"] if r["check"] == "drift")
+    assert "c7" in {v["about"] for v in drift["verdicts"] if v["outcome"] == "failed"}
+    sizes = {r["check"]: Path(r["report"]).stat().st_size for r in said.json["records"]}
+    print(f"2,000 columns: {time.monotonic() - started:.0f} s, pages {json.dumps(sizes)} bytes")
+    assert max(sizes.values()) < 3_000_000
