@@ -5,28 +5,47 @@
 # %% auto #0
 __all__ = ['LATE_ROLES', 'open_for_check', 'column_changes', 'duplicate_rows']
 
-# %% ../nbs/235_columns.ipynb #3077cba6
+# %% ../nbs/235_columns.ipynb #3b685a09
 from collections.abc import Sequence
 from typing import Any
 
 import ibis
 
+from .errors import InputError, nearest
 from .inputs import Roles
 from .profile import ColumnProfile, Profile
+from .roles import SEVERAL, SINGLE
 from .tables import open_table
 
 # %% ../nbs/235_columns.ipynb #1ec8b49a
 LATE_ROLES = ("target", "prediction", "probability", "weight")  # columns that current data may not have yet
 
-# %% ../nbs/235_columns.ipynb #30cc4d49
-def open_for_check(source: Any, roles: Roles) -> ibis.Table:
-    """Open a table as a check sees it: without the columns to be ignored, and with categorical numbers as levels."""
+# %% ../nbs/235_columns.ipynb #7812aefe
+def open_for_check(source: Any, roles: Roles, *, complete: bool = False) -> ibis.Table:
+    """Open a table as a check sees it: without the columns to be ignored, and with categorical numbers as levels.
+
+    With `complete`, as a reference must be, every column that the roles name has to be there.
+    """
     table = open_table(source)
+    for role in (*SINGLE, *SEVERAL) if complete else ():
+        given = getattr(roles, role) or ()
+        for name in (given,) if isinstance(given, str) else given:
+            if name not in table.columns:
+                found = f"the reference has no column {name!r}, which the roles name as {role}"
+                raise InputError(found, fix=nearest(name, table.columns))
     ignored = [c for c in table.columns if c in roles.ignore]
     table = table.drop(*ignored) if ignored else table
     names = [c for c in table.columns if c in roles.categorical and table[c].type().is_numeric()]
-    whole = {c: table[c].cast("int64") if table[c].type().is_floating() else table[c] for c in names}
-    return table.mutate(**{c: column.cast("string") for c, column in whole.items()}) if names else table
+    return table.mutate(**{c: _as_level(table[c]) for c in names}) if names else table
+
+
+def _as_level(column: ibis.Value) -> ibis.Value:
+    """Write a number as a level: 3.0 as `3`, which is how it looked before its column met a null; NaN is no level."""
+    if not column.type().is_floating():
+        return column.cast("string")
+    real = ibis.ifelse(column.isnan(), None, column)
+    whole = ibis.ifelse((real.abs() < 2**53) & (real == real.floor()), real, None)
+    return ibis.coalesce(whole.cast("int64").cast("string"), real.cast("string"))
 
 # %% ../nbs/235_columns.ipynb #2fdb6f3a
 def column_changes(reference: Profile, current: Profile, late: Sequence[str] = ()) -> dict[str, tuple[str, str]]:

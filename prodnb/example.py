@@ -47,7 +47,7 @@ def nycflights_folder() -> Path:
         )
     return folder
 
-# %% ../nbs/610_example.ipynb #4f9ef6d8
+# %% ../nbs/610_example.ipynb #6eb76203
 def _minutes(hhmm: "pd.Series") -> "pd.Series":
     return hhmm // 100 * 60 + hhmm % 100
 
@@ -84,7 +84,7 @@ def flights_frame(folder: Path) -> "pd.DataFrame":
     frame = flights.merge(weather, on=["origin", "time_hour"], how="left").merge(planes, on="tailnum", how="left")
     frame["time_hour"] = pd.to_datetime(frame["time_hour"], utc=True).dt.tz_localize(None).astype("datetime64[us]")
     local = frame["time_hour"].dt.tz_localize("UTC").dt.tz_convert("America/New_York")
-    frame["weekday"] = local.dt.dayofweek + 1
+    frame["weekday"] = local.dt.day_of_week + 1
     frame["dep_minute"], frame["arr_minute"] = _minutes(frame["sched_dep_time"]), _minutes(frame["sched_arr_time"])
     frame["plane_age"] = 2013 - frame["year"]
     whole = ["weekday", "dep_minute", "arr_minute", "distance"]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MIN_ROWS', 'SHOWN', 'REASONS', 'explanation_verdicts', 'importance_drops', 'check_explainability']
 
-# %% ../nbs/330_explainability.ipynb #2d5a93b8
+# %% ../nbs/330_explainability.ipynb #7b80486d
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ from prodnb.attribution import (
 )
 from .probe import threads
 from .sample import sample_rows
-from .subject import Drawn, Subject, draw, needs, subject
+from .subject import Drawn, Subject, draw, needs, subject, usable_labels
 from .tables import open_table
 from .verdict import CheckResult, Limit, Statistic, Verdict, judge, skip
 
@@ -132,23 +132,24 @@ def _contribution_statistics(table: Sequence[Mapping[str, Any]], n: int, scale: 
         for r in table[:SHOWN]
     ]
 
-# %% ../nbs/330_explainability.ipynb #02647b28
+# %% ../nbs/330_explainability.ipynb #d93c4999
 def importance_drops(
     found: Subject, labelled: pd.DataFrame, target: str, *, seed: int, seconds: float
 ) -> tuple[list[Verdict], dict[str, tuple[float, float, float]]]:
     """Measure permutation importance on rows with a label, in about `seconds`: verdicts, and for each feature the mean drop and its interval."""
-    frame, truth = labelled[list(found.features)], labelled[target].to_numpy()
-    truth = truth == found.classes[-1] if found.task == "binary" and found.classes else truth
+    frame = labelled[list(found.features)]
+    truth, why = usable_labels(labelled[target], found.task, found.classes)
     metric, name, repeats = METRICS[found.task], "permutation_importance", 8
     rows = affordable_rows(found.predict, frame, repeats=repeats, seconds=seconds / len(found.features))
-    if rows < 50:
-        return [
-            judge(
-                Statistic(name=name, value=None, n=rows, about="model"),
-                None,
-                why=f"fewer than 50 rows with a label within {seconds:.0f} s",
-            )
-        ], {}
+    if rows < 50 and not why:
+        few = len(frame) < 50
+        why = (
+            f"{len(frame):,} rows have a label; it takes 50"
+            if few
+            else f"the model cannot answer for 50 rows within {seconds:.0f} s"
+        )
+    if why:
+        return [judge(Statistic(name=name, value=None, n=rows, about="model"), None, why=why)], {}
     drops = permutation_importance(
         found.predict,
         frame.head(rows),

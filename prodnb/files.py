@@ -21,14 +21,15 @@ from urllib.parse import unquote
 
 from .errors import InputError, nearest
 
-# %% ../nbs/200_files.ipynb #bf3a04b7
+# %% ../nbs/200_files.ipynb #63f15509
 _SECRET = re.compile(r"(?i)([?&;](?:[\w-]*(?:password|passwd|pwd|token|secret|key|sig|signature|credential)s?)=)[^&;#]*")
 
 
 def redact(spec: Any) -> str:
     """Return a source as text without its password: ``postgres://ann:***@host/db::orders``."""
     if not isinstance(spec, str | Path):
-        return f"a {type(spec).__module__.partition('.')[0]} {type(spec).__name__}"
+        home = type(spec).__module__.partition(".")[0]
+        return f"a {type(spec).__name__}" if home == "builtins" else f"a {home} {type(spec).__name__}"
     text = re.sub(r"^([\w+.-]+://[^/?#:@]*):.*@(?=[^@]*$)", r"\1:***@", str(spec))
     text = re.sub(r"^([\w+.-]+://[^/@:]*):[^/]*@", r"\1:***@", text)
     return _SECRET.sub(r"\1***", text)
@@ -90,10 +91,14 @@ def kind_of(path: str | Path) -> str | None:
     name = Path(path).name.lower()
     return next((KINDS[end] for end in sorted(KINDS, key=len, reverse=True) if name.endswith(end)), None)
 
-# %% ../nbs/200_files.ipynb #8c39c409
+# %% ../nbs/200_files.ipynb #3209b8f4
 def missing_file(path: Path, shown: str, where: str) -> NoReturn:
     """Say that a file is not there, and which name is near it."""
     folder = path.parent
+    if path.is_symlink():
+        raise InputError(
+            f"{shown!r} is a link to a file that is not there", where=where, fix="mend the link, or name the file itself"
+        )
     if not folder.is_dir():
         raise InputError(
             f"there is no folder {os.path.dirname(shown) or shown!r}",

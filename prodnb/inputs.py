@@ -171,9 +171,14 @@ def hash_files(files: Iterable[Path], root: Path) -> dict[str, str]:
         "digest": hashlib.sha256("".join(lines).encode()).hexdigest(),
     }
 
-# %% ../nbs/220_inputs.ipynb #00cd4a23
-def fingerprints(settings: Settings) -> list[dict[str, Any]]:
+# %% ../nbs/220_inputs.ipynb #5e044f6b
+def fingerprints(settings: Settings, *, trust: bool = False) -> list[dict[str, Any]]:
     """Open and check every input that the settings name, and fingerprint each; the model's files, without loading it.
+
+    Parameters
+    ----------
+    settings : that name the inputs.
+    trust : allow a model in a pickle or joblib file; so does PRODNB_TRUST=1 in the environment.
 
     Returns
     -------
@@ -196,7 +201,7 @@ def fingerprints(settings: Settings) -> list[dict[str, Any]]:
             digest = _table_digest(source, table, settings)
             found.append({"role": role, "location": location(source, settings.folder), **digest, "columns": len(table.columns)})
     if settings.get("project", "model"):
-        found.append(_model_fingerprint(settings))
+        found.append(_model_fingerprint(settings, trust or trusted()))
     return found
 
 
@@ -225,7 +230,7 @@ def _table_digest(source: str, table: ibis.Table, settings: Settings) -> dict[st
     return {**hash_files(files, root), "rows": int(table.count().execute())}
 
 
-def _model_fingerprint(settings: Settings) -> dict[str, Any]:
+def _model_fingerprint(settings: Settings, trust: bool) -> dict[str, Any]:
     spec, where, folder = settings.get("project", "model"), settings.where("project", "model"), settings.folder
     entry: dict[str, Any] = {"role": "model", "location": location(spec, folder)}
     if re.match(r"^(models|runs):/", spec):
@@ -235,6 +240,6 @@ def _model_fingerprint(settings: Settings) -> dict[str, Any]:
         entry |= digest_module(spec, folder)
     else:
         path = model_file(spec, folder, where)
-        refuse_pickle(path, trusted(), where)
+        refuse_pickle(path, trust, where)
         entry |= {"algorithm": "SHA-256", "digest": digest_file(path)}
     return {**entry, "rows": None, "columns": None}

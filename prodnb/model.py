@@ -62,7 +62,7 @@ class Model:
             return _hard(self, _numbers(self, values))
         return _positive(_probabilities(self, _values(self, "predict_proba", frame)))
 
-# %% ../nbs/209_model.ipynb #2dd736ea
+# %% ../nbs/209_model.ipynb #13b25db6
 def _values(model: Model, method: str, frame: pd.DataFrame) -> np.ndarray:
     """Ask the model, and check the length of the answer."""
     inputs = needed_columns(model, frame)
@@ -87,7 +87,7 @@ def _values(model: Model, method: str, frame: pd.DataFrame) -> np.ndarray:
 def needed_columns(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that the model names, in its order; the whole frame if it names none."""
     if model.features is None:
-        return frame
+        return frame.copy(deep=False)  # a model that adds or drops columns in place must not change ours
     for name in model.features:
         if name not in frame.columns:
             raise InputError(
@@ -156,7 +156,7 @@ def _hard(model: Model, values: np.ndarray) -> np.ndarray:
         raise InputError("the model returned labels and no probabilities", expected="probabilities, or numbers", where=model.name)
     return values
 
-# %% ../nbs/209_model.ipynb #01ac8e94
+# %% ../nbs/209_model.ipynb #edfeeed0
 def as_model(fitted: Any, name: str = "", **known: Any) -> Model:
     """Wrap a fitted estimator, or any object with `predict`, or a function of a frame.
 
@@ -171,7 +171,9 @@ def as_model(fitted: Any, name: str = "", **known: Any) -> Model:
     predict = getattr(fitted, "predict", None) or (fitted if callable(fitted) else None)
     if predict is None:
         raise InputError(
-            f"a {type(fitted).__name__} is no model", expected="an object with predict, or a function of a frame", where=name
+            f"an object of type {type(fitted).__name__} is no model",
+            expected="a fitted object with predict, or a function of a frame",
+            where=name,
         )
     classes = getattr(fitted, "classes_", None)
     classes = None if classes is None else tuple(c.item() if hasattr(c, "item") else c for c in np.asarray(classes).ravel())

@@ -60,7 +60,7 @@ def _load_flavour(described: Any, path: str) -> Any:
         return loaded
     return raw if hasattr(raw, "predict_proba") else loaded
 
-# %% ../nbs/210_models.ipynb #c340cb11
+# %% ../nbs/210_models.ipynb #e90aa9c2
 _ONNX_TYPES = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
@@ -74,7 +74,7 @@ def _open_onnx(path: Path, name: str, where: str) -> Model:
     try:
         import onnxruntime
     except ImportError:
-        raise InputError("onnxruntime is not installed", where=where, fix="pip install 'prodnb[onnx]'") from None
+        raise InputError("onnxruntime is not installed", where=where, fix="install it: pip install 'prodnb[onnx]'") from None
     onnxruntime.set_default_logger_severity(4)
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -59,10 +59,13 @@ class Worker:
             self.process.wait()
         self.process.stdout.close()
 
-# %% ../nbs/557_pool.ipynb #60673ce9
+# %% ../nbs/557_pool.ipynb #1ae3550e
 def _environment_of_kernels(plan: Plan) -> dict[str, str]:
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     quiet["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")  # threads that spin slow down the check beside them
+    quiet["MPLBACKEND"] = (
+        "module://matplotlib_inline.backend_inline"  # whatever the caller draws with, a notebook shows its plots
+    )
     given = {
         "PRODNB_SET": json.dumps(dict(plan.settings.overrides)),
         "PRODNB_TRUST": "1" if plan.trust else "",

@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'MAX_LEVELS', 'MAX_LEVEL_LENGTH', 'SAMPLE_ROWS', 'SAMPLE_CELLS', 'CALM', 'ColumnProfile', 'Profile',
            'kind_of', 'profile']
 
-# %% ../nbs/230_profile.ipynb #956f85ab
+# %% ../nbs/230_profile.ipynb #739fe10f
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +19,7 @@ import ibis.expr.datatypes as dt
 import numpy as np
 
 from .bins import BATCH, as_number, bin_edges, count_bins
+from .embedded import reading
 
 # %% ../nbs/230_profile.ipynb #975c57c7
 KINDS = ("number", "level", "time", "boolean", "other")
@@ -220,7 +221,7 @@ def _count_levels(table: ibis.Table, column: str, levels: Sequence[str]) -> dict
     held = text.filter(text.level.isin(list(levels))).group_by("level").aggregate(n=lambda t: t.count())
     return {row["level"]: row["n"] for row in held.to_pyarrow().to_pylist()}
 
-# %% ../nbs/230_profile.ipynb #d3461394
+# %% ../nbs/230_profile.ipynb #3caaf3a2
 def profile(
     table: ibis.Table, *, like: Profile | None = None, columns: Sequence[str] | None = None, min_level_rows: int = 5
 ) -> Profile:
@@ -243,7 +244,11 @@ def profile(
     -----
     Two passes. The edges of bins come from every k-th row (about 50,000). Distinct counts are approximate.
     """
-    names = list(table.columns if columns is None else columns)
+    with reading():
+        return _profile(table, like, list(table.columns if columns is None else columns), min_level_rows)
+
+
+def _profile(table: ibis.Table, like: Profile | None, names: list[str], min_level_rows: int) -> Profile:
     rows, first = _first_pass(table, names)
     known = {c: like[c] for c in names if like is not None and c in like}
     kinds = {c: kind_of(table[c].type()) for c in names}

@@ -90,7 +90,7 @@ def _examine(now: ColumnProfile, limits: Mapping[str, float], reasons: Mapping[s
         found.append(judge(share, limit("max_infinite", fail=limits["max_infinite"])))
     return found
 
-# %% ../nbs/300_quality.ipynb #6770b34c
+# %% ../nbs/300_quality.ipynb #9814fbf9
 def _compare(
     now: ColumnProfile,
     before: ColumnProfile,
@@ -111,7 +111,7 @@ def _compare(
         gap = _difference("new_level_share", now.unseen + now.other, present, before.other, was_present, name, level)
         if gap.value > 0:
             found.append(judge(gap, Limit(fail=limits["max_new_levels"], reason=reasons["max_new_levels"])))
-    if now.constant and not before.constant and before.finite > 1:
+    if now.constant and not before.constant and before.finite > 1 and present > 1:
         found.append(_constant(now, before, level))
     return found
 
@@ -216,10 +216,14 @@ def _quality_notes(columns: int, alpha: float, compared: bool, late: Sequence[st
         notes.append("Not in the current data (yet), and not asked for: " + ", ".join(late) + ".")
     return notes
 
-# %% ../nbs/300_quality.ipynb #67eae4db
-def _rows(now: Profile, n_reference: int | None, least: int, reason: str) -> Verdict:
+# %% ../nbs/300_quality.ipynb #990c82cc
+def _rows(now: Profile, n_reference: int | None, least: int, reason: str) -> list[Verdict]:
     rows = Statistic(name="rows", value=now.rows, unit="rows", n=now.rows, n_reference=n_reference, method="exact")
-    return judge(rows, Limit(fail=least, side="min", reason=reason))
+    found = [judge(rows, Limit(fail=least, side="min", reason=reason))]
+    if n_reference == 0:
+        absent = Statistic(name="reference_rows", value=None, n=now.rows, n_reference=0)
+        found.append(judge(absent, None, why="the reference has no rows, so nothing could be compared"))
+    return found
 
 
 def _target(now: Profile, target: str | None, limit: Limit, alpha: float) -> list[Verdict]:
@@ -246,7 +250,7 @@ def _by_column(
             found += _compare(column, before[column.name], limits, reasons, level, free)
     return sorted(found, key=lambda v: -abs(v.statistic.value or 0))
 
-# %% ../nbs/300_quality.ipynb #f8e69ec9
+# %% ../nbs/300_quality.ipynb #5ed414ac
 def check_quality(
     reference: Any,
     current: Any = None,
@@ -292,12 +296,12 @@ def check_quality(
     roles = roles or Roles()
     late = [name for role in LATE_ROLES if (name := getattr(roles, role))]
     free = [name for role in ("time", "id") if (name := getattr(roles, role))]
-    tables = [open_for_check(t, roles) for t in (reference, current) if t is not None]
+    tables = [open_for_check(t, roles, complete=t is reference) for t in (reference, current) if t is not None]
     before = profile(tables[0])
     now = before if current is None else profile(tables[-1], like=before)
     level = 1 - alpha / max(len(now.columns), 1)
     changes = column_changes(before, now, late)
-    verdicts = [_rows(now, None if current is None else before.rows, min_rows, reasons["min_rows"])]
+    verdicts = _rows(now, None if current is None else before.rows, min_rows, reasons["min_rows"])
     verdicts += _column_verdicts(changes, reasons["columns"], now.rows, before.rows)
     verdicts += _by_column(now, None if current is None else before, changes, limits, reasons, level, free)
     verdicts += _target(now, roles.target, Limit(fail=max_target_nulls, reason=reasons["max_target_nulls"]), alpha)

@@ -5,14 +5,16 @@
 # %% auto #0
 __all__ = ['sample_rows']
 
-# %% ../nbs/250_sample.ipynb #c0a227cb
+# %% ../nbs/250_sample.ipynb #fa955912
 from collections.abc import Sequence
 
 import ibis
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/250_sample.ipynb #a0c354e7
+from .embedded import reading
+
+# %% ../nbs/250_sample.ipynb #e3214734
 def sample_rows(table: ibis.Table, rows: int, *, seed: int, columns: Sequence[str] | None = None) -> tuple[pd.DataFrame, int]:
     """Draw rows without replacement, every one with the same chance.
 
@@ -32,7 +34,11 @@ def sample_rows(table: ibis.Table, rows: int, *, seed: int, columns: Sequence[st
     -----
     The same rows come back as long as the engine returns the table in the same order, as DuckDB does for files and frames.
     """
-    table = table.select(list(columns)) if columns is not None else table
+    with reading():
+        return _sampled(table.select(list(columns)) if columns is not None else table, rows, seed)
+
+
+def _sampled(table: ibis.Table, rows: int, seed: int) -> tuple[pd.DataFrame, int]:
     total = int(table.count().execute())
     if total <= rows:
         return table.to_pyarrow().to_pandas(), total

@@ -209,7 +209,7 @@ def _tables(con: Any, place: Any) -> list[str]:
     except Exception:
         return []
 
-# %% ../nbs/205_tables.ipynb #a66a5ac5
+# %% ../nbs/205_tables.ipynb #815cce4e
 def _open_url(spec: str, where: str) -> ibis.Table:
     """Open a table behind a connection URL: ``postgres://user:password@host/db::schema.table``."""
     url, mark, name = spec.rpartition("::")
@@ -220,7 +220,7 @@ def _open_url(spec: str, where: str) -> ibis.Table:
         con = ibis.connect(url)
     except ImportError:
         raise InputError(
-            f"the driver for {scheme} is not installed", where=where, fix=f"pip install 'ibis-framework[{scheme}]'"
+            f"the driver for {scheme} is not installed", where=where, fix=f"install it: pip install 'ibis-framework[{scheme}]'"
         ) from None
     except Exception as e:
         raise InputError(f"cannot connect to {shown}: {hide_password(e, url)}", where=where) from None
@@ -231,7 +231,7 @@ def _open_url(spec: str, where: str) -> ibis.Table:
     except Exception as e:
         raise InputError(f"cannot open {name!r} at {shown}: {hide_password(e, url)}", where=where) from None
 
-# %% ../nbs/205_tables.ipynb #bf256aab
+# %% ../nbs/205_tables.ipynb #03f37d54
 def _open_function(spec: str, folder: Path, where: str) -> ibis.Table:
     function = find_object(spec, folder, where)
     if not callable(function):
@@ -245,13 +245,13 @@ def _open_function(spec: str, folder: Path, where: str) -> ibis.Table:
         ) from e
     if isinstance(made, str | Path) or not _is_frame(made):
         raise InputError(
-            f"{spec} returned a {type(made).__name__}",
+            f"{spec} returned {'a text' if isinstance(made, str | Path) else redact(made)}",
             expected="a pandas, polars or pyarrow frame, or an ibis table",
             where=where,
         )
     return open_table(made, folder=folder, where=where or spec)
 
-# %% ../nbs/205_tables.ipynb #18271a6a
+# %% ../nbs/205_tables.ipynb #d456b561
 def _is_frame(source: Any) -> bool:
     return (
         isinstance(source, ibis.Table)
@@ -288,6 +288,8 @@ def _column(values: Any) -> pa.Array:
 
 def _open_frame(frame: Any, where: str) -> ibis.Table:
     try:
+        if type(frame).__name__ == "Series":
+            raise TypeError("it is one column; a frame of it has a name for it: series.to_frame()")
         data = to_arrow(frame, where)
     except (TypeError, ValueError, pa.ArrowException) as e:
         raise InputError(f"cannot read {redact(frame)}: {e}", expected="a pandas, polars or pyarrow frame", where=where) from None

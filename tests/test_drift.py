@@ -11,8 +11,10 @@ from shared import shared_data
 
 from prodnb.drift import check_drift, drift_of_profiles
 from prodnb.effects import column_effect
+from prodnb.errors import InputError
 from prodnb.inputs import Roles
 from prodnb.profile import profile
+from prodnb.quality import check_quality
 from prodnb.tables import open_table
 from prodnb.template import find_templates
 
@@ -241,3 +243,37 @@ def test_half_a_deviation_is_found():
         result = drift_of_profiles(*profiles_of(mixed(rng, 2000), mixed(rng, 500, 0.5)), **OPTIONS, seed=repeat)
         found += outcomes(result)["normal 0"] == "failed"
     assert found >= repeats - 1
+
+
+def test_values_that_are_not_compared_never_pass():
+    def table(shift):
+        return pd.DataFrame(
+            {
+                "x": np.arange(300.0),
+                "list": [[shift, 2]] * 300,
+                "bytes": [bytes([shift])] * 300,
+                "span": pd.to_timedelta(np.arange(300) * shift, "s"),
+            }
+        )
+
+    result = check_drift(table(1), table(9))
+    assert outcomes(result) | {"dataset": ""} == {
+        "dataset": "",
+        "x": "passed",
+        "list": "skipped",
+        "bytes": "skipped",
+        "span": "skipped",
+    }
+    assert "not compared" in verdict(result, "list").message
+    assert check_drift(table(1)[["list"]], table(9)[["list"]]).outcome == "skipped"
+    gaps = table(9).assign(list=[None, [1]] * 150)
+    assert verdict(check_drift(table(1), gaps), "list").outcome == "failed"
+    assert "only what is missing was looked at" in verdict(check_drift(gaps, gaps), "list").message
+
+
+@pytest.mark.parametrize("role", ["target", "features", "ignore", "categorical", "time"])
+def test_a_role_of_a_column_that_is_not_there_is_a_mistake(role):
+    frame = pd.DataFrame({"price": np.arange(100.0)})
+    for check in (check_drift, check_quality):
+        with pytest.raises(InputError, match=f"'pirce'.*{role}.*did you mean 'price'"):
+            check(frame, frame, roles=Roles(**{role: "pirce"}))

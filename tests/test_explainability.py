@@ -392,3 +392,23 @@ def test_the_flights_example(flights, monkeypatch):
     assert only(result, "importance_change").statistic.value > 0.1  # summer is not winter
     top = [row["feature"] for row in result.tables["Importance"][:5]]
     assert {"dep_minute", "carrier"} <= set(top)
+
+
+def test_labels_that_cannot_be_used_say_so():
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame({"a": rng.normal(size=200), "b": rng.normal(size=200)})
+    binary, line = LogisticRegression().fit(x, x.a > 0), LinearRegression().fit(x, x.a)
+    yes = np.where(x.a > 0, "yes", "no")
+    cases = [
+        (binary, yes, None, "no label is one of the model's classes"),
+        (LogisticRegression().fit(x, rng.integers(0, 3, 200)), yes, None, "no label is one of the model's classes"),
+        (binary, [None] * 200, None, "0 rows have a label"),
+        (line, yes, None, "not every label is a finite number"),
+        (line, np.where(x.a > 1, np.inf, x.a), None, "not every label is a finite number"),
+        (lambda f: 1 / (1 + np.exp(-f.a.to_numpy())), rng.integers(0, 3, 200), "binary", "more than two classes"),
+    ]
+    for model, labels, task, words in cases:
+        result = check_explainability(model, x.assign(y=labels), roles=Roles(target="y", task=task), rows=20, background=20)
+        found = [v for v in result.verdicts if v.statistic.name == "permutation_importance"]
+        assert [v.outcome for v in found] == ["unknown"], words
+        assert words in found[0].message

@@ -209,6 +209,7 @@ def test_fingerprints_of_models(project, tmp_path, monkeypatch):
     settings = project(model="m.joblib")
     refused(InputError, lambda: fingerprints(settings), "--trust")
     refused(InputError, lambda: open_inputs(settings).model, "--trust")
+    assert fingerprints(settings, trust=True)[-1]["role"] == "model"
     monkeypatch.setenv("PRODNB_TRUST", "1")
     assert fingerprints(settings)[-1]["digest"] == hashlib.sha256((tmp_path / "m.joblib").read_bytes()).hexdigest()
     with pytest.warns(UserWarning, match="pickle"):
@@ -301,3 +302,12 @@ def test_input_stamps_see_a_changed_file(project, tmp_path):
     assert input_stamps(settings) == before
     FRAME.head(50).to_parquet(tmp_path / "reference.parquet", index=False)
     assert input_stamps(settings) != before
+
+
+@pytest.mark.parametrize("name", ["repaid", "paid", "is_valid"])
+def test_a_name_that_happens_to_end_in_id_is_no_identifier(name):
+    before = pd.DataFrame({"x": [1.5, 2.5] * 20, name: [0, 1] * 20})
+    assert infer_roles(before, before[["x"]])[0].target == name
+    assert infer_roles(pd.DataFrame({"x": [1.5] * 40, name: range(40)}))[0].id is None
+    for key in ("id", "order_id", "customerID", "userId", "GUID", "row_uuid"):
+        assert infer_roles(pd.DataFrame({"x": [1.5] * 40, key: range(40)}))[0].id == key

@@ -138,7 +138,7 @@ def test_functions_factories_and_objects(tmp_path):
         assert re.fullmatch("[0-9a-f]{64}", model.digest["digest"])
         assert model.name == f"mymodels:{name}"
     refused(lambda: open_model("mymodels:broken", folder=tmp_path), "raised RuntimeError: no weights")
-    refused(lambda: open_model("mymodels:nothing", folder=tmp_path), "a NoneType is no model")
+    refused(lambda: open_model("mymodels:nothing", folder=tmp_path), "type NoneType is no model")
     refused(lambda: open_model("mymodels:number", folder=tmp_path), "is no model")
     refused(lambda: open_model("mymodels:factori", folder=tmp_path), "did you mean 'factory'?")
     refused(lambda: open_model("nomodels:x", folder=tmp_path), "no module 'nomodels'")
@@ -350,3 +350,14 @@ def test_digest_of_a_folder(tmp_path):
     assert first == digest_folder(tmp_path / "two")
     (tmp_path / "two/sub/a").rename(tmp_path / "two/sub/d")
     assert first != digest_folder(tmp_path / "two")
+
+
+def test_a_model_that_works_in_place_does_not_change_the_rows_of_the_check():
+    def greedy(frame):
+        frame["x"] = 0.0
+        frame.drop(columns="z", inplace=True)
+        return np.zeros(len(frame))
+
+    rows = pd.DataFrame({"x": [1.0, 2.0], "z": [3.0, 4.0]})
+    as_model(greedy).score(rows)
+    assert rows.to_dict("list") == {"x": [1.0, 2.0], "z": [3.0, 4.0]}

@@ -7,10 +7,12 @@ import pyarrow as pa
 import pytest
 from shared import shared_data
 
-from prodnb.columns import column_changes, duplicate_rows
+from prodnb.columns import column_changes, duplicate_rows, open_for_check
+from prodnb.errors import InputError
 from prodnb.inputs import Roles
 from prodnb.profile import profile
 from prodnb.quality import QUALITY_REASONS, check_quality, range_allowance
+from prodnb.sample import sample_rows
 from prodnb.tables import open_table
 from prodnb.template import find_templates
 
@@ -181,3 +183,35 @@ def test_range_allowance_is_a_quantile_of_what_is_left_outside():
     outside = 1 - (extremes.max(1) - extremes.min(1))
     assert np.mean(outside > range_allowance(50, 0.05)) == pytest.approx(0.05, abs=0.012)
     assert range_allowance(1, 0.05) == 1
+
+
+def test_an_empty_reference_is_unknown_and_one_row_is_no_lack_of_variety():
+    frame = pd.DataFrame({"x": np.arange(100.0), "g": ["a", "b"] * 50})
+    result = check_quality(frame.head(0), frame)
+    assert result.outcome == "unknown"
+    assert "nothing could be compared" in result.message
+    assert check_quality(frame, frame.head(1)).outcome == "passed"
+    assert check_quality(frame, frame.assign(x=1.0)).outcome == "failed"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_categorical_numbers_that_are_no_whole_numbers(value):
+    table = pa.table({"c": pa.array([1.0, 2.5, 1.5, value] * 50, pa.float64())})
+    kept = open_for_check(table, Roles(categorical=("c",)))
+    levels = set(kept.to_pyarrow()["c"].to_pylist())
+    assert {"1", "2.5", "1.5"} <= levels
+    assert len(levels) == 4
+    assert (None in levels) == (value != value)
+    assert check_quality(table, table, roles=Roles(categorical=("c",))).outcome == "passed"
+
+
+def test_damaged_pages_of_a_parquet_file_are_said_in_our_words(tmp_path):
+    file = tmp_path / "damaged.parquet"
+    pd.DataFrame({"x": np.random.default_rng(0).normal(size=2000)}).to_parquet(file)
+    raw = bytearray(file.read_bytes())
+    raw[40:3000] = b"\xff" * 2960  # the footer, with its number of rows, stays whole
+    file.write_bytes(raw)
+    for read in (lambda: check_quality(file), lambda: sample_rows(open_table(file), 10, seed=0)):
+        with pytest.raises(InputError, match="damaged.parquet") as caught:
+            read()
+        assert str(tmp_path) not in str(caught.value)

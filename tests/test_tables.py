@@ -583,3 +583,10 @@ def test_codes_stay_text(tmp_path):
 def test_remote_files_are_refused_with_a_way_out(tmp_path):
     text = refused("s3://bucket/x.parquet?sig=s3cret", tmp_path, "another machine", "package.module:function")
     assert "s3cret" not in text
+
+
+def test_small_words_of_mistakes(tmp_path):
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
+    refused("gone.csv", tmp_path, "is a link to a file that is not there")
+    refused(pd.Series([1, 2], name="x"), tmp_path, "one column", "to_frame")
+    assert "builtins" not in refused([1, 2], tmp_path, "a list")
