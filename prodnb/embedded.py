@@ -81,7 +81,7 @@ def _drop(sql: str) -> None:
     except Exception:  # a table that is still read by an open cursor lives on
         return
 
-# %% ../nbs/203_embedded.ipynb #79cc3b3c
+# %% ../nbs/203_embedded.ipynb #ac694d8b
 @contextmanager
 def engine_words(files: list[Path], names: list[str], where: str, fix: str = "") -> Iterator[None]:
     """Turn an engine's error into ours: its first line, with no path of this machine."""
@@ -105,6 +105,7 @@ def reading(what: str = "the table") -> Iterator[None]:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as e:
         text = hide_paths(next((line.strip() for line in str(e).splitlines() if line.strip()), type(e).__name__))
+        text = "".join(c if c.isprintable() else "?" for c in text)
         fix = "copy or write it again; it may be damaged, or have changed meanwhile"
         raise InputError(f"cannot read {what}: {text}", fix=fix) from None
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REASONS', 'GIVEN', 'TAIL', 'write_settings', 'write_ci']
 
-# %% ../nbs/630_init.ipynb #7798fc7c
+# %% ../nbs/630_init.ipynb #76fb7ff0
 import os
 import re
 import tempfile
@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .errors import SettingsError
+from .errors import InputError, SettingsError
 from .settings import COLUMN_KEYS, load_settings
 
 # %% ../nbs/630_init.ipynb #111e02be
@@ -69,7 +69,7 @@ def _settings_text(name: str, given: Mapping[str, str], roles: Mapping[str, tupl
     parts += [_entry(key, value, why) for key, (value, why) in roles.items()]
     return "\n".join(parts) + TAIL.format(required=required)
 
-# %% ../nbs/630_init.ipynb #d52e2044
+# %% ../nbs/630_init.ipynb #64f840f3
 def _roles(
     reference: str, current: str | None, given: Mapping[str, str | None], folder: Path
 ) -> tuple[dict[str, tuple[str, str]], list[str]]:
@@ -79,6 +79,8 @@ def _roles(
 
     table = open_table(reference, folder=folder, where="--reference")
     later = open_table(current, folder=folder, where="--current") if current else None
+    if not table.head(1).count().execute():
+        raise InputError("the table has no rows", where="--reference", expected="the rows that the model was accepted on")
     inferred, why = infer_roles(table, later)
     found = {key: (_listed(value), GIVEN) for key, value in given.items() if value}
     taken = {value for value in given.values() if value}

@@ -221,7 +221,7 @@ def _count_levels(table: ibis.Table, column: str, levels: Sequence[str]) -> dict
     held = text.filter(text.level.isin(list(levels))).group_by("level").aggregate(n=lambda t: t.count())
     return {row["level"]: row["n"] for row in held.to_pyarrow().to_pylist()}
 
-# %% ../nbs/230_profile.ipynb #3caaf3a2
+# %% ../nbs/230_profile.ipynb #f56d0d31
 def profile(
     table: ibis.Table, *, like: Profile | None = None, columns: Sequence[str] | None = None, min_level_rows: int = 5
 ) -> Profile:
@@ -244,7 +244,7 @@ def profile(
     -----
     Two passes. The edges of bins come from every k-th row (about 50,000). Distinct counts are approximate.
     """
-    with reading():
+    with reading("the reference" if like is None else "the current data"):
         return _profile(table, like, list(table.columns if columns is None else columns), min_level_rows)
 
 

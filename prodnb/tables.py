@@ -231,7 +231,7 @@ def _open_url(spec: str, where: str) -> ibis.Table:
     except Exception as e:
         raise InputError(f"cannot open {name!r} at {shown}: {hide_password(e, url)}", where=where) from None
 
-# %% ../nbs/205_tables.ipynb #03f37d54
+# %% ../nbs/205_tables.ipynb #6ca0e2ed
 def _open_function(spec: str, folder: Path, where: str) -> ibis.Table:
     function = find_object(spec, folder, where)
     if not callable(function):
@@ -245,7 +245,7 @@ def _open_function(spec: str, folder: Path, where: str) -> ibis.Table:
         ) from e
     if isinstance(made, str | Path) or not _is_frame(made):
         raise InputError(
-            f"{spec} returned {'a text' if isinstance(made, str | Path) else redact(made)}",
+            f"{spec} returned {redact(made) if not isinstance(made, str | Path) else f'a {type(made).__name__}'}",
             expected="a pandas, polars or pyarrow frame, or an ibis table",
             where=where,
         )

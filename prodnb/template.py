@@ -6,12 +6,13 @@
 __all__ = ['SCALARS', 'TYPES', 'FIRST', 'Parameter', 'Template', 'parse_parameters', 'read_template', 'shipped_templates',
            'find_templates', 'parse_value', 'Values', 'check_sections', 'values_in_force', 'overlay']
 
-# %% ../nbs/030_template.ipynb #8bfa66d5
+# %% ../nbs/030_template.ipynb #455540ae
 import ast
 import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tokenize
@@ -70,7 +71,33 @@ def _comments(source: str) -> dict[int, str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
 
-# %% ../nbs/030_template.ipynb #67578ff8
+# %% ../nbs/030_template.ipynb #2430bf13
+def _fits(value: Any, kind: str) -> bool:
+    if kind.startswith("list["):
+        return isinstance(value, list) and all(_fits(v, kind[5:-1]) for v in value)
+    if kind == "float":
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+    return type(value) is SCALARS[kind]
+
+
+def _check_parameter(parameter: Parameter, known: Mapping[str, Parameter], where: str) -> None:
+    name, parts = parameter.name, [t.strip() for t in parameter.type.split("|")]
+    kinds = [t for t in parts if t != "None"]
+    if len(kinds) != 1 or kinds[0] not in TYPES or len(parts) > 2:
+        expected = "one of " + ", ".join(TYPES) + ", or one of them | None"
+        raise TemplateError(f"parameter {name!r} has type {parameter.type!r}", expected=expected, where=where)
+    if name != name.lower():
+        raise TemplateError(
+            f"parameter {name!r} has capitals, which settings.ini does not keep", expected=f"{name.lower()!r}", where=where
+        )
+    if name in known:
+        raise TemplateError(f"parameter {name!r} stands twice", where=where, fix="keep one")
+    if not (_fits(parameter.default, kinds[0]) or (parameter.default is None and parameter.optional)):
+        raise TemplateError(
+            f"the default of {name!r} is {parameter.default!r}", expected=f"a value of type {parameter.type}", where=where
+        )
+
+# %% ../nbs/030_template.ipynb #13d519ae
 def parse_parameters(source: str, where: str = "parameters cell") -> dict[str, Parameter]:
     """Read the lines of a parameters cell.
 
@@ -97,8 +124,7 @@ def parse_parameters(source: str, where: str = "parameters cell") -> dict[str, P
         except ValueError:
             raise TemplateError(f"the default of {name!r} is an expression", expected="a plain value", where=where) from None
         parameter = Parameter(name, kind, default, comments.get(node.end_lineno, ""))
-        if parameter.base not in TYPES:
-            raise TemplateError(f"parameter {name!r} has type {kind!r}", expected="one of " + ", ".join(TYPES), where=where)
+        _check_parameter(parameter, found, where)
         found[name] = parameter
     return found
 
@@ -106,7 +132,7 @@ def parse_parameters(source: str, where: str = "parameters cell") -> dict[str, P
 def _source(cell: Mapping[str, Any]) -> str:
     return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
 
-# %% ../nbs/030_template.ipynb #6cada4c4
+# %% ../nbs/030_template.ipynb #d555d28b
 def read_template(path: Path, origin: str = "project") -> Template:
     """Read one check notebook.
 
@@ -127,6 +153,9 @@ def read_template(path: Path, origin: str = "project") -> Template:
         raise TemplateError(
             f"[{path.stem}] is a fixed section of settings.ini", where=where, fix="give the notebook another name"
         )
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", path.stem) or path.stem in ("index", "run"):
+        expected = "small letters, digits and _, beginning with a letter, and neither index nor run"
+        raise TemplateError(f"{path.stem!r} cannot be the name of a check", where=where, expected=expected)
     tagged = [c for c in cells if c.get("cell_type") == "code" and "parameters" in c.get("metadata", {}).get("tags", [])]
     if len(tagged) != 1:
         raise TemplateError(f"{len(tagged)} cells are tagged `parameters`", expected="exactly one", where=where)
@@ -134,10 +163,22 @@ def read_template(path: Path, origin: str = "project") -> Template:
     if next(iter(parameters), None) != FIRST:
         raise TemplateError("the first parameter is not `settings`", expected='`settings: str = "settings.ini"`', where=where)
     title, question = _headings(cells)
-    meta = notebook.get("metadata", {}).get("prodnb", {})
+    after, deadline = _meta(notebook.get("metadata", {}).get("prodnb") or {}, where)
     digest = hashlib.sha256(raw).hexdigest()
-    after, deadline = tuple(meta.get("after", ())), meta.get("deadline")
     return Template(path.stem, path, title or path.stem, question, origin, parameters, digest, after, deadline)
+
+
+def _meta(meta: Any, where: str) -> tuple[tuple[str, ...], float | None]:
+    after, deadline = (meta.get("after", []), meta.get("deadline")) if isinstance(meta, dict) else (None, None)
+    if not isinstance(after, list) or not all(isinstance(name, str) for name in after):
+        raise TemplateError(
+            "`after` in the metadata is no list of checks", expected='"prodnb": {"after": ["drift"]}', where=where
+        )
+    if deadline is not None and not (
+        isinstance(deadline, int | float) and not isinstance(deadline, bool) and 1 <= deadline < 1e7
+    ):
+        raise TemplateError(f"`deadline` in the metadata is {deadline!r}", expected="seconds, at least 1", where=where)
+    return tuple(after), deadline
 
 
 def _headings(cells: list[Mapping[str, Any]]) -> tuple[str, str]:
@@ -154,7 +195,7 @@ def shipped_templates() -> Path:
             return folder
     raise TemplateError("the templates of prodnb are not installed", fix="reinstall prodnb")
 
-# %% ../nbs/030_template.ipynb #e01ba0fd
+# %% ../nbs/030_template.ipynb #7382142f
 def find_templates(folder: Path | str | None = None) -> dict[str, Template]:
     """Find the check notebooks: the project's own `templates/` in `folder` first, then the package's."""
     shipped = shipped_templates()
@@ -162,7 +203,14 @@ def find_templates(folder: Path | str | None = None) -> dict[str, Template]:
     found = {p.stem: (p, "prodnb") for p in sorted(shipped.glob("*.ipynb"))}
     if own and own.is_dir() and own.resolve() != shipped.resolve():
         found |= {p.stem: (p, "project") for p in sorted(own.glob("*.ipynb"))}
-    return {name: read_template(*found[name]) for name in sorted(found)}
+    templates = {name: read_template(*found[name]) for name in sorted(found)}
+    for name, template in templates.items():
+        for other in template.after:
+            if other not in templates:
+                raise TemplateError(
+                    f"`after` names the check {other!r}", where=f"templates/{name}.ipynb", fix=nearest(other, templates)
+                )
+    return templates
 
 # %% ../nbs/030_template.ipynb #5bee7ed1
 _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -190,7 +238,7 @@ def _scalar(parameter: Parameter, kind: str, text: str, where: str) -> Any:
         expected = "true or false" if kind == "bool" else f"a value of type {parameter.type}"
         raise SettingsError(f"{parameter.name} is {text!r}", expected=expected, where=where) from None
 
-# %% ../nbs/030_template.ipynb #1a29c4f3
+# %% ../nbs/030_template.ipynb #bf49fd7e
 @dataclass(frozen=True)
 class Values:
     """The values of a check's parameters that are in force, each with its source and its reason."""
@@ -215,7 +263,7 @@ class Values:
         rows = [f"{k} = {v!r} ({self.sources[k]})" for k, v in self.values.items()]
         return "\n".join(([self.notice] if self.notice else []) + rows)
 
-# %% ../nbs/030_template.ipynb #9c10271f
+# %% ../nbs/030_template.ipynb #45e8ed7f
 def check_sections(settings: Settings, templates: Mapping[str, Template]) -> None:
     """Refuse sections that are no check, keys that are no parameter of theirs, and checks named that do not exist."""
     for section, keys in settings.values.items():

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['OUTCOMES', 'RESULT_MIME', 'MAX_ROWS', 'Rule', 'MARKS', 'COLOURS', 'Statistic', 'Limit', 'Verdict', 'number',
-           'evidence', 'by_interval', 'judge', 'skip', 'worst', 'verdict_to_dict', 'CheckResult', 'headline',
-           'by_severity', 'result_text', 'badge', 'html_table', 'result_html']
+           'evidence', 'by_interval', 'judge', 'skip', 'worst', 'verdict_to_dict', 'CheckResult', 'worst_verdict',
+           'headline', 'by_severity', 'result_text', 'badge', 'html_table', 'result_html']
 
 # %% ../nbs/010_verdict.ipynb #cf4afcaa
 import math
@@ -20,7 +20,7 @@ OUTCOMES = ("errored", "failed", "unknown", "warned", "passed", "skipped")  # wo
 RESULT_MIME = "application/vnd.prodnb.result.v1+json"
 MAX_ROWS = 500
 
-# %% ../nbs/010_verdict.ipynb #a9eca3b3
+# %% ../nbs/010_verdict.ipynb #1fbd961f
 @dataclass(frozen=True, kw_only=True)
 class Statistic:
     """A number with everything that is needed to judge it. `value` is None when the data cannot tell."""
@@ -41,17 +41,16 @@ class Statistic:
     def __post_init__(self):
         for name in ("value", "low", "high", "level", "p", "detectable"):
             number = getattr(self, name)
-            if number is not None and not isinstance(number, Decimal):
-                if hasattr(number, "item"):
-                    object.__setattr__(self, name, number := number.item())
-                if not math.isfinite(number):
-                    raise ValueError(f"statistic {self.name!r} about {self.about!r}: {name} is {number}, not finite")
+            if hasattr(number, "item"):
+                object.__setattr__(self, name, number := number.item())
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f"statistic {self.name!r} about {self.about!r}: {name} is {number}, not finite")
         if (self.low is None) != (self.high is None):
             raise ValueError(f"statistic {self.name!r} about {self.about!r}: an interval has two ends")
         if self.value is not None and self.low is not None and not self.low <= self.value <= self.high:
             raise ValueError(f"statistic {self.name!r} about {self.about!r}: {self.value} outside [{self.low}, {self.high}]")
 
-# %% ../nbs/010_verdict.ipynb #25641632
+# %% ../nbs/010_verdict.ipynb #1b6c1303
 @dataclass(frozen=True, kw_only=True)
 class Limit:
     """Where a statistic starts to worry (`warn`) and where it fails (`fail`). A range is two limits."""
@@ -68,6 +67,8 @@ class Limit:
             raise ValueError("a limit needs a reason: where does its number come from?")
         if self.warn is None and self.fail is None:
             raise ValueError("a limit needs at least one of warn and fail")
+        if not all(math.isfinite(edge) for edge in (self.warn, self.fail) if edge is not None):
+            raise ValueError(f"warn ({self.warn}) and fail ({self.fail}) must be finite")
         if self.warn is not None and self.fail is not None and self.beyond(self.warn, self.fail):
             raise ValueError(f"warn ({self.warn}) lies beyond fail ({self.fail})")
 
@@ -166,10 +167,12 @@ def skip(why: str, *, name: str = "inputs", about: str = "dataset") -> Verdict:
     """Say that something could not be looked at because its inputs are not there."""
     return Verdict(Statistic(name=name, value=None, about=about), None, "skipped", f"{name} of {about}: skipped, {why}")
 
-# %% ../nbs/010_verdict.ipynb #f673cf64
+# %% ../nbs/010_verdict.ipynb #8107a9f9
 def worst(outcomes: Iterable[str]) -> str:
     """Return the worst outcome: errored > failed > unknown > warned > passed, and `skipped` if nothing else."""
     found = set(outcomes)
+    if strange := found - set(OUTCOMES):
+        raise ValueError(f"{min(map(str, strange))!r} is no outcome; there are {', '.join(OUTCOMES)}")
     return next((o for o in OUTCOMES if o in found), "skipped")
 
 # %% ../nbs/010_verdict.ipynb #023b69a4
@@ -185,7 +188,7 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
     limit = verdict.limit and {f.name: _plain(getattr(verdict.limit, f.name)) for f in fields(Limit)}
     return {**flat, "outcome": verdict.outcome, "message": verdict.message, "limit": limit}
 
-# %% ../nbs/010_verdict.ipynb #9f2cb696
+# %% ../nbs/010_verdict.ipynb #a957bb5b
 @dataclass(frozen=True)
 class CheckResult:
     """The verdicts of one check, the tables behind them, and notes on how it was done."""
@@ -205,13 +208,13 @@ class CheckResult:
 
     @property
     def outcome(self) -> str:
-        """The worst of the verdicts."""
-        return worst(v.outcome for v in self.verdicts)
+        """The worst of the verdicts that judged something; `skipped` if none did."""
+        return worst_verdict([(v.outcome, v.limit is not None) for v in self.verdicts])
 
     @property
     def message(self) -> str:
         """The one sentence that explains the outcome."""
-        return headline(self.outcome, [(v.outcome, v.message) for v in self.verdicts])
+        return headline(self.outcome, [(v.outcome, v.message, v.limit is not None) for v in self.verdicts])
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON that a record keeps."""
@@ -232,12 +235,25 @@ class CheckResult:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {"text/plain": result_text(self), "text/html": result_html(self), RESULT_MIME: self.to_dict()}
 
-# %% ../nbs/010_verdict.ipynb #bacb948b
-def headline(outcome: str, verdicts: Sequence[tuple[str, str]]) -> str:
-    """Say in one sentence why a result is what it is; `verdicts` are (outcome, message) pairs."""
-    reasons = [message for o, message in verdicts if o == outcome]
+# %% ../nbs/010_verdict.ipynb #aa7a2482
+def worst_verdict(verdicts: Sequence[tuple[str, bool]]) -> str:
+    """Return the worst of (outcome, was it judged) pairs.
+
+    A number that is shown for information passes nothing: where something was skipped and nothing was judged, all is skipped.
+    """
+    if any(o == "skipped" for o, _ in verdicts) and not any(judged for o, judged in verdicts if o != "skipped"):
+        return worst(o for o, _ in verdicts if o not in ("passed", "skipped"))
+    return worst(o for o, _ in verdicts)
+
+# %% ../nbs/010_verdict.ipynb #91afe28b
+def headline(outcome: str, verdicts: Sequence[tuple[str, str, bool]]) -> str:
+    """Say in one sentence why a result is what it is; `verdicts` are (outcome, message, was it judged) triples."""
+    reasons = [message for o, message, _ in verdicts if o == outcome]
     if outcome == "passed":
-        return f"all {len(reasons)} statistics are within their limits" if len(reasons) > 1 else reasons[0]
+        judged = sum(j for o, _, j in verdicts if o == "passed")
+        shown = len(reasons) - judged
+        more = f"; {shown} more {'are' if shown > 1 else 'is'} shown for information" if shown else ""
+        return f"{judged} statistics are within their limits{more}" if judged > 1 else reasons[0]
     return reasons[0] + (f"; and {len(reasons) - 1} more {outcome}" if len(reasons) > 1 else "")
 
 # %% ../nbs/010_verdict.ipynb #be33f145
@@ -266,7 +282,7 @@ def result_text(result: CheckResult) -> str:
     lines += [f"  note: {note}" for note in result.notes]
     return "\n".join(lines)
 
-# %% ../nbs/010_verdict.ipynb #8dc7f348
+# %% ../nbs/010_verdict.ipynb #f2b93c99
 MARKS = {"errored": "✖", "failed": "✖", "unknown": "?", "warned": "!", "passed": "✔", "skipped": "–"}
 COLOURS = {
     "errored": "#882255",
@@ -301,7 +317,7 @@ def _td(value: Any, raw: bool) -> str:
         return f'<td style="text-align:left">{escape("" if value is None else str(value))}</td>'
     return f'<td style="text-align:right">{escape(number(value))}</td>'
 
-# %% ../nbs/010_verdict.ipynb #16ae4264
+# %% ../nbs/010_verdict.ipynb #d55ac9b2
 def result_html(result: CheckResult) -> str:
     """Write a result as a fragment of HTML without scripts: verdict, why, all statistics, tables, notes."""
     ordered = by_severity(result.verdicts)

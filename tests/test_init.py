@@ -210,3 +210,10 @@ def test_our_own_workflow_runs_the_documented_command():
     assert document["jobs"]["ubuntu"]["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
     assert document["permissions"] == {"contents": "read"}
     assert ".ci/run" in commands
+
+
+def test_a_reference_without_rows_is_refused(tmp_path):
+    (tmp_path / "none.csv").write_text("a,b\n")
+    with pytest.raises(InputError, match="no rows"):
+        write_settings(tmp_path, reference=str(tmp_path / "none.csv"), say=lambda line: None)
+    assert not (tmp_path / "settings.ini").exists()

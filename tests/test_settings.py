@@ -69,6 +69,8 @@ def test_the_digest_ignores_comments_and_layout(write):
         ("[project]\nname = x\ntask = clustering\n", ["line 3", "'clustering'", "binary or multiclass or regression"]),
         ("[project]\nname = x\nseed = 1.5\n", ["line 3", "'1.5'"]),
         ("[project]\nname = x\n[archive]\npaht = y\n", ["line 4", "Did you mean 'path'?"]),
+        ("[project]\nname = x\nowner = me\n  target = late\n", ["line 4", "'target'", "indented"]),
+        ("[project]\nname = x\n[gate]\nrequired = drift  ; all\n", ["line 4", "comment"]),
         ("[project]\nname = x\njust words\n", ["line 3", "key = value"]),
     ],
 )

@@ -66,6 +66,14 @@ def test_reading_a_template(project):
         (notebook('settings: str = "s"\nx: dict = {}'), "'dict'"),
         (notebook('settings: str = "s"\nimport os'), "import os"),
         (notebook("settings: str = "), "not Python"),
+        (notebook('settings: str = "s"\nx: float = "abc"'), "type float"),
+        (notebook('settings: str = "s"\nx: float = 1e999'), "type float"),
+        (notebook('settings: str = "s"\nx: int | str = 1'), "'int | str'"),
+        (notebook('settings: str = "s"\nx: None = None'), "'None'"),
+        (notebook('settings: str = "s"\nx: list[float] = (1.0,)'), "list[float]"),
+        (notebook('settings: str = "s"\nx: int = None'), "type int"),
+        (notebook('settings: str = "s"\nBig: int = 1'), "capitals"),
+        (notebook('settings: str = "s"\nx: int = 1\nx: int = 2'), "twice"),
         ("{", "not a notebook"),
         ("[]", "not a notebook"),
     ],
@@ -195,3 +203,32 @@ def test_any_parameters_cell_is_read_or_refused(source):
     with contextlib.suppress(TemplateError):
         found = parse_parameters(source)
         assert all(p.name.isidentifier() for p in found.values())
+
+
+@pytest.mark.parametrize("name", ["index", "run", "my check", "Drift", "a-b", "1st"])
+def test_names_that_no_check_can_have(tmp_path, name):
+    (tmp_path / f"{name}.ipynb").write_text(notebook(CELL))
+    with pytest.raises(TemplateError, match="cannot be the name"):
+        read_template(tmp_path / f"{name}.ipynb")
+
+
+@pytest.mark.parametrize("meta", ["x", {"after": "drift"}, {"after": [1]}, {"deadline": "900"}, {"deadline": 0.2}, {"deadline": True}])
+def test_metadata_is_checked(tmp_path, meta):
+    content = json.loads(notebook(CELL))
+    content["metadata"]["prodnb"] = meta
+    (tmp_path / "own.ipynb").write_text(json.dumps(content))
+    with pytest.raises(TemplateError, match="metadata"):
+        read_template(tmp_path / "own.ipynb")
+
+
+def test_after_names_a_check_that_is_there(project):
+    content = json.loads(notebook(CELL))
+    content["metadata"]["prodnb"] = {"after": ["drfit"]}
+    (project / "templates" / "own.ipynb").write_text(json.dumps(content))
+    with pytest.raises(TemplateError, match="Did you mean 'drift'"):
+        find_templates(project)
+
+
+def test_the_case_of_an_override_does_not_matter(project):
+    found = values_in_force(find_templates(project)["own"], load_settings(project / "settings.ini", {"own.MAX_EFFECT": "0.9"}))
+    assert (found.values["max_effect"], found.sources["max_effect"]) == (0.9, "this run")
