@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['RUN_FILE', 'DELIVERIES', 'INDEX', 'JSON_FORMAT', 'BLIND_SPOTS', 'Folder', 'Archive', 'open_archive', 'check_writable',
-           'write_run', 'write_deliveries', 'run_ids', 'load_run', 'load_records', 'find_run', 'last_good', 'summary',
-           'Finding', 'verify']
+           'write_run', 'write_deliveries', 'run_ids', 'load_run', 'load_records', 'find_run', 'last_good',
+           'latest_outcomes', 'summary', 'Finding', 'verify']
 
-# %% ../nbs/520_archive.ipynb #c8500885
+# %% ../nbs/520_archive.ipynb #5d9c7eab
 import contextlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from .record import RUN_ID, Record, Run, read_record, read_run, sha256
 # The few calls that an archive needs are those of fsspec. For a folder of this machine they are answered without it: importing it
 # would cost a light command such as `prodnb show` a quarter of its time.
 
-# %% ../nbs/520_archive.ipynb #0e4aba9c
+# %% ../nbs/520_archive.ipynb #007aaacc
 class Folder:
     """A local folder with the calls of an fsspec file system that an archive uses."""
 
@@ -38,7 +38,8 @@ class Folder:
 
     def find(self, path: str) -> list[str]:
         """List all files below a folder."""
-        return [Path(folder, name).as_posix() for folder, _, names in os.walk(path) for name in names]
+        found = [Path(folder, name) for folder, folders, names in os.walk(path) for name in [*names, *folders]]
+        return [p.as_posix() for p in found if p.is_symlink() or not p.is_dir()]
 
     def cat_file(self, path: str) -> bytes:
         """Read a file."""
@@ -144,14 +145,14 @@ def _sync_folder(path: Path) -> None:
     finally:
         os.close(handle)
 
-# %% ../nbs/520_archive.ipynb #e7771c57
+# %% ../nbs/520_archive.ipynb #04e6aea4
 def write_run(archive: Archive, run: Run, files: Mapping[str, bytes]) -> None:
     """Write a run: all its files, then `run.json`; complete or not at all.
 
     Raises
     ------
     ArchiveError
-        The archive cannot be written, or a run of this id is there already. Nothing of this run remains.
+        The archive cannot be written, or a run of this id is there already. Nothing that reads as a run remains.
     """
     data = {**files, RUN_FILE: json.dumps(run.to_dict(), indent=1, ensure_ascii=False).encode()}
     target = archive.path(run.id)
@@ -184,24 +185,27 @@ def write_deliveries(archive: Archive, run: str, deliveries: Sequence[Mapping[st
     with _clear_errors(archive, "write to"):
         archive.fs.pipe_file(archive.path(run, DELIVERIES), json.dumps(list(deliveries), indent=1).encode())
 
-# %% ../nbs/520_archive.ipynb #f6aa9100
+# %% ../nbs/520_archive.ipynb #98bb9e93
 def run_ids(archive: Archive) -> list[str]:
     """Return the ids of the complete runs, oldest first."""
     return [run for run in _folders(archive) if archive.fs.exists(archive.path(run, RUN_FILE))]
 
 
 def _folders(archive: Archive) -> list[str]:
+    return [name for name in _listed(archive, "runs") if RUN_ID.fullmatch(name)]
+
+
+def _listed(archive: Archive, folder: str) -> list[str]:
     archive.fs.invalidate_cache()
     try:
-        listed = archive.fs.ls(f"{archive.root}/runs", detail=False)
+        listed = archive.fs.ls(f"{archive.root}/{folder}", detail=False)
     except FileNotFoundError:
         return []
     except OSError as e:
         raise ArchiveError(f"cannot read the archive {archive.url!r}: {e.strerror or e}") from None
-    names = [str(path).rstrip("/").rpartition("/")[2] for path in listed]
-    return sorted(name for name in names if RUN_ID.fullmatch(name))
+    return sorted(str(path).rstrip("/").rpartition("/")[2] for path in listed)
 
-# %% ../nbs/520_archive.ipynb #b2dd24cb
+# %% ../nbs/520_archive.ipynb #a8daa3a2
 def _read(archive: Archive, run: str, name: str) -> bytes:
     try:
         return archive.fs.cat_file(archive.path(run, name))
@@ -214,7 +218,7 @@ def _read(archive: Archive, run: str, name: str) -> bytes:
 def _read_json(archive: Archive, run: str, name: str) -> dict[str, Any]:
     try:
         data = json.loads(_read(archive, run, name))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ArchiveError(f"{name} is not JSON", where=f"run {run}") from None
     if not isinstance(data, dict):
         raise ArchiveError(f"{name} is not a JSON object", where=f"run {run}")
@@ -245,17 +249,29 @@ def find_run(archive: Archive, name: str | None = None) -> Run:
         raise ArchiveError(problem, fix=nearest(name, ids[-12:]))
     return load_run(archive, found[0])
 
-# %% ../nbs/520_archive.ipynb #4a1d038f
-def last_good(archive: Archive, project: str, before: str | None = None) -> Run | None:
-    """Return the newest run of a project that passed or warned, older than `before`; unreadable runs are passed over."""
+# %% ../nbs/520_archive.ipynb #b6aa840e
+def _newest_first(archive: Archive, project: str) -> Iterator[Run]:
+    """The runs of a project; those that cannot be read are passed over."""
     for run in reversed(run_ids(archive)):
-        if before and run >= before:
-            continue
         with contextlib.suppress(ArchiveError):
             found = load_run(archive, run)
-            if found.project == project and found.outcome in ("passed", "warned"):
-                return found
-    return None
+            if found.project == project:
+                yield found
+
+
+def last_good(archive: Archive, project: str, checks: Iterable[str] = ()) -> Run | None:
+    """Return the newest run of a project in which all of these checks ran and everything passed or warned."""
+    wanted = set(checks)
+    runs = _newest_first(archive, project)
+    return next((r for r in runs if r.outcome in ("passed", "warned") and wanted <= {e["check"] for e in r.records}), None)
+
+
+def latest_outcomes(archive: Archive, project: str) -> dict[str, str]:
+    """Return the outcome of each check when it last ran."""
+    runs = list(_newest_first(archive, project))
+    if not runs:
+        raise ArchiveError(f"the archive {archive.url!r} holds no run", fix="start one with `prodnb run`")
+    return {entry["check"]: entry["outcome"] for run in reversed(runs) for entry in run.records}
 
 # %% ../nbs/520_archive.ipynb #0bfda472
 JSON_FORMAT = "prodnb.summary.v1"
@@ -271,9 +287,10 @@ def summary(archive: Archive, run: Run, records: Sequence[Record]) -> dict[str, 
     head = {"format": JSON_FORMAT, "run": run.id, "outcome": run.outcome, "started": run.started, "seconds": run.seconds}
     return {**head, "archive": archive.root if archive.local else archive.url, "records": listed}
 
-# %% ../nbs/520_archive.ipynb #e0456980
+# %% ../nbs/520_archive.ipynb #e595e1c3
 BLIND_SPOTS = (
-    "that the newest run was removed: no later run names it yet",
+    "that the newest run was removed, or one of two that ran at once: no later run names it",
+    "what stands in deliveries.json: it is written after a run is sealed",
     "that somebody rewrote the whole archive consistently: nothing outside it holds a copy of its digests",
 )
 
@@ -282,15 +299,23 @@ BLIND_SPOTS = (
 class Finding:
     """One thing in an archive that is not as it was written."""
 
-    kind: str  # changed, missing, extra, unreadable, unfinished
+    kind: str  # changed, missing, extra; or unfinished, which is no fault: what a run that was killed left behind
     run: str
     file: str
     message: str
 
-# %% ../nbs/520_archive.ipynb #0ea44e91
+# %% ../nbs/520_archive.ipynb #c9be29e1
 def verify(archive: Archive) -> tuple[list[Finding], int]:
-    """Check every run of an archive; return the findings and the number of runs."""
-    folders, findings, digests = _folders(archive), [], {}
+    """Check every run of an archive; return the findings and the number of runs, which is at least one."""
+    folders, digests = _folders(archive), {}
+    if not folders:
+        raise ArchiveError(f"the archive {archive.url!r} holds no run, so there is nothing to verify", fix="check its path")
+    findings = [
+        Finding("extra", name, "", "this is not a run") for name in _listed(archive, "runs") if not RUN_ID.fullmatch(name)
+    ]
+    findings += [
+        Finding("unfinished", name, "", "a run that was stopped while it was written") for name in _listed(archive, ".unfinished")
+    ]
     for run in folders:
         found, digest = _verify_run(archive, run)
         findings += found
@@ -307,7 +332,7 @@ def _verify_previous(run: Run, digests: Mapping[str, str | None]) -> list[Findin
     before, expected = run.previous["id"], run.previous["digest"]
     if before not in digests:
         return [Finding("missing", before, RUN_FILE, f"run {run.id} came after run {before}, which is not here")]
-    if digests[before] not in (None, expected):
+    if expected and digests[before] not in (None, expected):
         return [
             Finding(
                 "changed", before, RUN_FILE, f"run {run.id} knew it with the digest {expected[:12]}, it is {digests[before][:12]}"
@@ -315,7 +340,7 @@ def _verify_previous(run: Run, digests: Mapping[str, str | None]) -> list[Findin
         ]
     return []
 
-# %% ../nbs/520_archive.ipynb #33187840
+# %% ../nbs/520_archive.ipynb #9e8830d9
 def _verify_run(archive: Archive, run: str) -> tuple[list[Finding], str | None]:
     listed = {str(p).removeprefix(archive.path(run)).lstrip("/") for p in archive.fs.find(archive.path(run))}
     if RUN_FILE not in listed:
@@ -331,9 +356,16 @@ def _verify_run(archive: Archive, run: str) -> tuple[list[Finding], str | None]:
     for name, expected in found.files.items():
         if name not in listed:
             findings.append(Finding("missing", run, name, "this file is gone"))
-        elif (digest := sha256(_read(archive, run, name))) != expected:
+        elif (digest := _digest(archive, run, name)) != expected:
             findings.append(Finding("changed", run, name, f"its SHA-256 was {expected[:12]}..., it is {digest[:12]}..."))
     return findings + (_verify_records(archive, found) if not findings else []), found.digest
+
+
+def _digest(archive: Archive, run: str, name: str) -> str:
+    try:
+        return sha256(_read(archive, run, name))
+    except ArchiveError:
+        return "unreadable"
 
 
 def _verify_records(archive: Archive, run: Run) -> list[Finding]:

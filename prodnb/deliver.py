@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['metric_name', 'deliver_mlflow']
 
-# %% ../nbs/550_deliver.ipynb #2b793a21
+# %% ../nbs/550_deliver.ipynb #ace1934e
 import logging
 import os
 import re
@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from .models import tracking_uri
-from .record import Record, Run
+from .record import Record, Run, sha256
 from .settings import Settings
 
-# %% ../nbs/550_deliver.ipynb #826a423e
-_FORBIDDEN = re.compile(r"[^\w .:/-]")
+# %% ../nbs/550_deliver.ipynb #3bbf857f
+_FORBIDDEN = re.compile(r"[^\w :-]")
 
 
 def metric_name(check: str, verdict: Mapping[str, Any]) -> str:
-    """Return ``check/statistic/about`` with only the characters that MLflow allows, at most 250 of them."""
-    return _FORBIDDEN.sub("_", f"{check}/{verdict['name']}/{verdict['about']}")[:250]
+    """Return ``check/statistic/about`` as MLflow allows it; a name that had to be changed ends with a few characters of its digest."""
+    name, about = verdict["name"], verdict["about"]
+    kept = _FORBIDDEN.sub("_", about)[:200]
+    return f"{check}/{_FORBIDDEN.sub('_', name)}/{kept}" + ("" if kept == about else f"_{sha256(about.encode())[:6]}")
 
 # %% ../nbs/550_deliver.ipynb #15d128d4
 def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
@@ -50,44 +52,56 @@ def _experiment(client: Any, name: str, uri: str) -> str:
     place = (Path(local["file"]).resolve().parent / "mlartifacts").as_uri() if local else None
     return client.create_experiment(name, artifact_location=place)
 
-# %% ../nbs/550_deliver.ipynb #6dd76cd9
+# %% ../nbs/550_deliver.ipynb #aed4da38
 def _log(client: Any, number: str, run: Run, records: Sequence[Record], files: Mapping[str, bytes]) -> str:
-    from mlflow.entities import Metric, Param, RunTag
-
     tags = {"prodnb.run": run.id, "prodnb.outcome": run.outcome, "mlflow.runName": run.id}
     logged = client.create_run(number, tags=tags).info.run_id
+    try:
+        _log_all(client, logged, records, files)
+    except Exception:
+        client.set_terminated(logged, "FAILED")
+        raise
+    client.set_terminated(logged, "FINISHED")
+    return logged
+
+
+def _log_all(client: Any, logged: str, records: Sequence[Record], files: Mapping[str, bytes]) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
     now = int(datetime.now(UTC).timestamp() * 1000)
     metrics = [Metric(k, v, now, 0) for k, v in _metrics(records).items()]
     parameters = [Param(f"{r.check}.{k}", str(v["value"])[:500]) for r in records for k, v in r.parameters.items()]
-    outcomes = [RunTag(f"prodnb.{r.check}", r.outcome) for r in records]
     for part in _chunks(metrics, 1000):
         client.log_batch(logged, metrics=part)
     for part in _chunks(parameters, 100):
         client.log_batch(logged, params=part)
-    client.log_batch(logged, tags=outcomes)
+    client.log_batch(logged, tags=[RunTag(f"prodnb.{r.check}", r.outcome) for r in records])
     with tempfile.TemporaryDirectory() as folder:
         for name, data in files.items():
             if name.endswith(".html"):
                 Path(folder, name).write_bytes(data)
         client.log_artifacts(logged, folder, "prodnb")
-    client.set_terminated(logged, "FINISHED")
-    return logged
 
-# %% ../nbs/550_deliver.ipynb #9e0c6e17
-_MODEL = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^/]+)|/(?P<version>\d+))$")
+# %% ../nbs/550_deliver.ipynb #869ab468
+_MODEL = re.compile(r"models:/(?P<name>[^@/]+)(?:@[^/]+|/[^/]+)$")
 
 
-def _tag_model(client: Any, model: str, run: Run) -> str | None:
-    found = _MODEL.match(model)
-    if not found:
+def _tag_model(client: Any, model: str, run: Run, records: Sequence[Record], complete: bool) -> str | None:
+    """Tag the very version that was judged; its outcome as a whole only by a run of all checks."""
+    version = next((i["version"] for r in records for i in r.inputs if i["role"] == "model" and i.get("version")), None)
+    if not version or not (found := _MODEL.match(model)):
         return None
-    version = found["version"] or client.get_model_version_by_alias(found["name"], found["alias"]).version
-    client.set_model_version_tag(found["name"], version, "prodnb.outcome", run.outcome)
-    client.set_model_version_tag(found["name"], version, "prodnb.run", run.id)
+    tags = {f"prodnb.{r.check}": r.outcome for r in records} | (
+        {"prodnb.outcome": run.outcome, "prodnb.run": run.id} if complete else {}
+    )
+    for key, value in tags.items():
+        client.set_model_version_tag(found["name"], str(version), key, value)
     return f"{found['name']} version {version}"
 
-# %% ../nbs/550_deliver.ipynb #a8ac3b69
-def deliver_mlflow(settings: Settings, run: Run, records: Sequence[Record], files: Mapping[str, bytes]) -> dict[str, Any]:
+# %% ../nbs/550_deliver.ipynb #973e5935
+def deliver_mlflow(
+    settings: Settings, run: Run, records: Sequence[Record], files: Mapping[str, bytes], *, complete: bool = True
+) -> dict[str, Any]:
     """Log a sealed run to MLflow and tag the model version that it judged.
 
     Parameters
@@ -95,6 +109,7 @@ def deliver_mlflow(settings: Settings, run: Run, records: Sequence[Record], file
     settings : `[archive] mlflow` is the tracking URI; ``off`` turns it off.
     run, records : as sealed.
     files : name -> content; the HTML pages become artifacts.
+    complete : did every check of the project run? Only then is the version tagged with the outcome of the whole.
 
     Returns
     -------
@@ -109,6 +124,7 @@ def deliver_mlflow(settings: Settings, run: Run, records: Sequence[Record], file
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "10"),
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
     ):
         os.environ.setdefault(name, value)
     try:
@@ -118,7 +134,7 @@ def deliver_mlflow(settings: Settings, run: Run, records: Sequence[Record], file
         logging.getLogger("alembic").setLevel(logging.ERROR)
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         logged = _log(client, _experiment(client, f"prodnb/{settings.name}", uri), run, records, files)
-        model = _tag_model(client, settings.get("project", "model") or "", run)
+        model = _tag_model(client, settings.get("project", "model") or "", run, records, complete)
     except Exception as e:  # MLflow and its stores raise anything
         return {**line, "outcome": "not delivered", "message": f"MLflow did not take it: {type(e).__name__}: {e}"[:500]}
     return {**line, "outcome": "delivered", "message": f"run {logged}" + (f", tagged {model}" if model else "")}

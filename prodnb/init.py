@@ -17,7 +17,7 @@ from typing import Any
 from .errors import InputError, SettingsError
 from .settings import COLUMN_KEYS, load_settings
 
-# %% ../nbs/630_init.ipynb #111e02be
+# %% ../nbs/630_init.ipynb #8483e534
 REASONS = {
     "reference": "The rows that the model was accepted on, and was not fitted on.",
     "train": "The rows that the model was fitted on.",
@@ -31,7 +31,7 @@ TAIL = """
 path = archive
 
 [gate]
-# Checks that must have decided something: skipped or missing, they stop the gate.
+# Checks that must have decided something: skipped, they stop the gate.
 required = {required}
 """
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['environment', 'Plan', 'plan_run']
 
-# %% ../nbs/553_plan.ipynb #fba6e339
+# %% ../nbs/553_plan.ipynb #dabecce2
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import distributions
 from typing import Any
 
-from .archive import Archive, check_writable, find_run, open_archive
+from .archive import Archive, check_writable, latest_outcomes, open_archive
 from .errors import ArchiveError, SettingsError, nearest
 from .inputs import fingerprints
 from .record import new_run_id, sha256
@@ -49,7 +49,7 @@ def environment() -> dict[str, Any]:
         "all_packages_digest": sha256(listed.encode()),
     }
 
-# %% ../nbs/553_plan.ipynb #239d819a
+# %% ../nbs/553_plan.ipynb #687587d9
 @dataclass(frozen=True)
 class Plan:
     """What will run: settings, archive, templates, and the facts that every record shares."""
@@ -59,12 +59,14 @@ class Plan:
     templates: Mapping[str, Template]  # in the order in which they start
     inputs: Sequence[Mapping[str, Any]]
     run: str  # the id that the run will have
+    environment: Mapping[str, Any]
+    complete: bool  # does it hold every check of the project?
     trust: bool = False
 
     @property
     def secrets(self) -> list[str]:
         """Passwords in the settings; no file may hold one."""
-        return passwords(text for keys in self.settings.values.values() for text in keys.values())
+        return passwords({f"{s}.{k}": text for s, keys in self.settings.values.items() for k, text in keys.items()})
 
     def scrub(self, value: Any) -> Any:
         """Take places, user names and passwords out of what is kept."""
@@ -85,12 +87,12 @@ class Plan:
             "settings_digest": self.settings.digest,
             "parameters": rows,
             "inputs": list(self.inputs),
-            "environment": environment(),
+            "environment": self.environment,
             "run_by": self.settings.get("archive", "run_by"),
         }
         return self.scrub(facts)
 
-# %% ../nbs/553_plan.ipynb #e330d42c
+# %% ../nbs/553_plan.ipynb #91c445ce
 def plan_run(settings: Settings, checks: Iterable[str] = (), *, failed_only: bool = False, trust: bool = False) -> Plan:
     """Check everything that can be checked before a kernel starts.
 
@@ -98,7 +100,7 @@ def plan_run(settings: Settings, checks: Iterable[str] = (), *, failed_only: boo
     ----------
     settings : with the overrides of this run.
     checks : names of checks; all of them by default.
-    failed_only : only the checks that did not pass in the newest run.
+    failed_only : only the checks that did not pass when they last ran.
     trust : allow models in pickle or joblib files, whose loading runs code.
 
     Raises
@@ -114,10 +116,11 @@ def plan_run(settings: Settings, checks: Iterable[str] = (), *, failed_only: boo
         if name not in templates:
             raise SettingsError(f"there is no check {name!r}", fix=nearest(name, templates))
     if failed_only:
-        newest = find_run(archive)
-        names = [r["check"] for r in newest.records if r["check"] in names and r["outcome"] not in ("passed", "skipped")]
+        latest = latest_outcomes(archive, settings.name)
+        names = [name for name in names if latest.get(name, "passed") not in ("passed", "skipped")]
         if not names:
-            raise ArchiveError(f"nothing to repeat: every check of run {newest.id} passed", fix="run without --failed")
+            raise ArchiveError("nothing to repeat: every check passed when it last ran", fix="run without --failed")
     check_writable(archive)
     chosen = {name: templates[name] for name in names}
-    return Plan(settings, archive, chosen, fingerprints(settings), new_run_id(datetime.now(UTC)), trust)
+    inputs, run = fingerprints(settings, trust=trust), new_run_id(datetime.now(UTC))
+    return Plan(settings, archive, chosen, inputs, run, environment(), complete=set(names) == set(templates), trust=trust)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['seal', 'Finished', 'run_checks']
 
-# %% ../nbs/560_run.ipynb #658ef07c
+# %% ../nbs/560_run.ipynb #84bfb48d
 import contextlib
 import json
 import os
@@ -23,20 +23,24 @@ from .deliver import deliver_mlflow
 from .errors import ArchiveError, InputError
 from .inputs import fingerprints, input_stamps
 from .kernels import Ending, correct
+from .outputs import shorten
 from .plan import Plan
 from .pool import Say, execute_all
 from .record import Record, Run, changes, sha256
 from .report import render_index, render_report
-from .settings import Settings
+from .settings import Settings, load_settings
 from .template import Template
 from .verdict import worst
+from .worker import without_outputs
 
-# %% ../nbs/560_run.ipynb #20b4ed1b
+# %% ../nbs/560_run.ipynb #0976da44
 def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: Path) -> dict[str, Any]:
-    """Make what is kept of a check whose worker broke: its template as notebook, a page, and the cause."""
-    cause = {"kind": "died", "cell": None, "message": f"it could not be executed: {event['message']}", "log": ""}
+    """Make what is kept of a check whose worker broke: its template without outputs, a page, and the cause."""
+    words = shorten(f"it could not be executed: {event.get('message', 'its result could not be kept')}")
+    cause = plan.scrub({"kind": "died", "cell": None, "message": words, "log": event.get("trace", "")})
     learned = {"results": [], "outcome": "errored", "cause": cause, "resources": {}, "started": _now(), "seconds": 0.0}
-    notebook = correct(json.loads(template.path.read_text()), Ending("died", None, cause["message"]))
+    raw = json.loads((staging / "templates" / template.path.name).read_text())
+    notebook = plan.scrub(correct(without_outputs(raw), Ending("died", None, cause["message"])))
     record = {**plan.facts(template), **learned, "check": template.name, "message": cause["message"]}
     files = {
         f"{template.name}.ipynb": json.dumps(notebook, indent=1).encode(),
@@ -51,21 +55,28 @@ def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: P
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
-# %% ../nbs/560_run.ipynb #3069cc92
+# %% ../nbs/560_run.ipynb #663873bc
 _PAGE_ONLY = ("title", "question", "project", "run", "owner", "runbook")
 
 
 def seal(plan: Plan, done: Mapping[str, Mapping[str, Any]], staging: Path) -> list[Record]:
-    """Turn what was learned into records, each naming the one before it."""
+    """Turn what was learned into records, each naming the one before it; one that cannot be kept costs no other its record."""
     records, previous = [], None
     for name, template in sorted(plan.templates.items()):
         learned = done[name] if done[name]["event"] == "done" else _broken(plan, template, done[name], staging)
-        keys = ("results", "outcome", "cause", "resources", "started", "seconds", "notebook_digest", "report_digest")
-        facts = {k: v for k, v in plan.facts(template).items() if k not in _PAGE_ONLY}
-        record = Record(check=name, previous=previous, **facts, **{k: learned[k] for k in keys})
+        try:
+            record = _record(plan, template, learned, previous)
+        except (ValueError, ArchiveError) as e:
+            record = _record(plan, template, _broken(plan, template, {"message": f"{type(e).__name__}: {e}"}, staging), previous)
         records.append(record)
         previous = record.id
     return records
+
+
+def _record(plan: Plan, template: Template, learned: Mapping[str, Any], previous: str | None) -> Record:
+    keys = ("results", "outcome", "cause", "resources", "started", "seconds", "notebook_digest", "report_digest")
+    facts = {k: v for k, v in plan.facts(template).items() if k not in _PAGE_ONLY}
+    return Record(check=template.name, previous=previous, **facts, **{k: learned[k] for k in keys})
 
 # %% ../nbs/560_run.ipynb #6521cd14
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ class Finished:
     settings: Settings
     deliveries: Sequence[Mapping[str, Any]]
 
-# %% ../nbs/560_run.ipynb #3569e8e5
+# %% ../nbs/560_run.ipynb #69820de1
 def run_checks(plan: Plan, *, workers: int | None = None, say: Say = lambda event: None) -> Finished:
     """Execute, seal, archive and deliver a plan.
 
@@ -94,10 +105,7 @@ def run_checks(plan: Plan, *, workers: int | None = None, say: Say = lambda even
     try:
         done = execute_all(plan, staging, say, workers=workers or max(1, os.cpu_count() or 1))
         records = seal(plan, done, staging)
-        if input_stamps(settings) != before and fingerprints(settings) != list(plan.inputs):
-            raise InputError(
-                "an input changed while the checks ran, so nothing was archived", fix="run again when the inputs are at rest"
-            )
+        _check_at_rest(plan, before)
         files = {
             f"{r.check}{ending}": (staging / f"{r.check}{ending}").read_bytes() for r in records for ending in (".ipynb", ".html")
         }
@@ -119,23 +127,35 @@ def run_checks(plan: Plan, *, workers: int | None = None, say: Say = lambda even
     run = Run(**head, files={name: sha256(data) for name, data in sorted(files.items())})
     write_run(archive, run, files)
     say({"event": "archived", "run": run.id})
-    deliveries = [deliver_mlflow(settings, run, records, files)]
+    deliveries = [plan.scrub(deliver_mlflow(settings, run, records, files, complete=plan.complete))]
     write_deliveries(archive, run.id, deliveries)
     return Finished(run, records, archive, settings, deliveries)
 
-# %% ../nbs/560_run.ipynb #1710f3f4
+# %% ../nbs/560_run.ipynb #e0494551
+def _check_at_rest(plan: Plan, before: Mapping[str, Any]) -> None:
+    """Refuse a run during which its inputs or its settings changed: nobody could say what it was about."""
+    settings = plan.settings
+    moved = input_stamps(settings) != before and fingerprints(settings, trust=plan.trust) != list(plan.inputs)
+    if moved or load_settings(settings.file, settings.overrides).digest != settings.digest:
+        what = "an input" if moved else settings.file.name
+        raise InputError(f"{what} changed while the checks ran, so nothing was archived", fix="run again when it is at rest")
+
+
 def _previous(archive: Archive, known: Sequence[str]) -> dict[str, str] | None:
-    for newest in reversed(known):
-        with contextlib.suppress(ArchiveError):
-            return {"id": newest, "digest": load_run(archive, newest).digest}
-    return None
+    """Name the newest run; one that cannot be read is named too, without a digest, so that it cannot be dropped unseen."""
+    if not known:
+        return None
+    try:
+        return {"id": known[-1], "digest": load_run(archive, known[-1]).digest}
+    except ArchiveError:
+        return {"id": known[-1], "digest": ""}
 
 
 def _index(plan: Plan, head: Mapping[str, Any], records: Sequence[Record]) -> str:
-    good = last_good(plan.archive, plan.settings.name)
+    checks = {r.check for r in records}
+    good = last_good(plan.archive, plan.settings.name, checks)
     moved = None
     if good is not None:
-        checks = {r.check for r in records}
         with contextlib.suppress(ArchiveError):
             moved = changes([r for r in load_records(plan.archive, good) if r.check in checks], records)
     titles = {t.name: {"title": t.title, "question": t.question} for t in plan.templates.values()}

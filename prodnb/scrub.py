@@ -5,24 +5,45 @@
 # %% auto #0
 __all__ = ['passwords', 'scrubber', 'scrub_all']
 
-# %% ../nbs/503_scrub.ipynb #c9f05535
+# %% ../nbs/503_scrub.ipynb #b0a48434
+import getpass
 import os
+import platform
 import re
 import site
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-# %% ../nbs/503_scrub.ipynb #f55f2b1f
-_HOME = re.compile(r"(?:/home|/Users)/[^/\s'\"<>:]+|[A-Za-z]:\\Users\\[^\\\s'\"<>:]+|/root(?=/|\b)")
+# %% ../nbs/503_scrub.ipynb #16b93b71
+_HOME = re.compile(r"(?:/var)?(?:/home|/Users)/[^/\s'\"<>:&;,)\]}]+|[A-Za-z]:\\+Users\\+[^\\\s'\"<>:]+|(?<![\w.])/root(?![\w-])")
 _CELL = re.compile(r"<tmp>/ipykernel_\d+/\d+\.py")
+_URL = re.compile(r"[\w+.-]+://[^\s'\"<>,]+")
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+_NAMED = r"[\w-]*(?:password|passwd|pwd|token|secret|api_?key|signature|credential)s?|sig|key"
+_QUERY = re.compile(rf"(?i)([?&;](?:{_NAMED})=)([^&;#\s'\"<>]+)")
+_COMMON = {
+    "root",
+    "user",
+    "admin",
+    "runner",
+    "ubuntu",
+    "debian",
+    "python",
+    "jovyan",
+    "jupyter",
+    "data",
+    "test",
+    "localhost",
+    "model",
+    "node",
+}
 
-# %% ../nbs/503_scrub.ipynb #d6b046d3
+# %% ../nbs/503_scrub.ipynb #041607dc
 def _places(folder: Path) -> list[tuple[str, str]]:
     packages = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()}
     named = [(folder, "<project>"), (Path(__file__).parent if "__file__" in globals() else folder, "<prodnb>")]
@@ -32,46 +53,68 @@ def _places(folder: Path) -> list[tuple[str, str]]:
     texts = {(form, name) for place, name in named for form in (str(place), os.path.realpath(place)) if len(form) > 1}
     return sorted(texts, key=lambda pair: -len(pair[0]))
 
-# %% ../nbs/503_scrub.ipynb #e0d9dae6
-def passwords(texts: Iterable[str]) -> list[str]:
-    """Return the passwords in URLs such as ``postgres://user:password@host/db``, as written and decoded."""
-    found = set()
-    for text in texts:
-        try:
-            password = urlsplit(text).password
-        except ValueError:
-            continue
-        found |= {password, unquote(password)} if password else set()
-    return sorted(found, key=len, reverse=True)
 
-# %% ../nbs/503_scrub.ipynb #23ea198b
+def _names() -> list[tuple[str, str]]:
+    """The names of this user and this machine, where they are no common words."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        user = ""
+    named = ((user, "<user>"), (platform.node(), "<host>"))
+    return [(name, mark) for name, mark in named if len(name) > 3 and name.lower() not in _COMMON]
+
+# %% ../nbs/503_scrub.ipynb #5f732c2d
+def passwords(values: Mapping[str, str]) -> list[str]:
+    """Return the secrets that settings hold in a form that can be told.
+
+    Parameters
+    ----------
+    values : ``{"section.key": text}``. Found are passwords in URLs (``postgres://user:password@host/db``), values of their
+        parameters such as ``?token=``, and whole values of keys that are named so (``api_key``, ``token``, ``password``).
+    """
+    found = set()
+    for key, text in values.items():
+        if re.fullmatch(rf"(?i)[\w-]*\.(?:{_NAMED})", key):
+            found.add(text.strip())
+        found |= {secret for _, secret in _QUERY.findall(text)}
+        for url in _URL.findall(text):
+            found |= {secret for _, secret in _URL_PASSWORD.findall(url)}
+    return sorted({form for secret in found for form in (secret, unquote(secret))}, key=len, reverse=True)
+
+# %% ../nbs/503_scrub.ipynb #328db11d
 def scrubber(folder: Path, secrets: Iterable[str] = ()) -> Callable[[str], str]:
-    """Return a function that takes places, user names and the given secrets out of a text.
+    """Return a function that takes places, names of user and machine, and the given secrets out of a text.
 
     Parameters
     ----------
     folder : the project's folder; it becomes ``<project>``.
     secrets : texts that must not survive, such as passwords of connection URLs.
+
+    Notes
+    -----
+    Common words ("root", "runner") are left alone although a user may be called so, and so is the second word of a home folder with
+    a space in its name. A secret in a form that `passwords` cannot tell from other text is not found.
     """
     secrets = [s for s in secrets if len(s) > 2]
-    places = _places(folder)
+    places = [(form, re.compile(re.escape(form) + r"(?![\w-])"), name) for form, name in _places(folder)]
+    names = [(name, re.compile(rf"\b{re.escape(name)}\b"), mark) for name, mark in _names()]
 
     def scrub(text: str) -> str:
         for secret in secrets:
             text = text.replace(secret, "***")
-        text = _URL_PASSWORD.sub(r"\1:***@", text)
-        for form, name in places:
+        text = _QUERY.sub(r"\1***", _URL_PASSWORD.sub(r"\1:***@", text))
+        for form, pattern, name in (*places, *names):
             if form in text:
-                text = re.sub(re.escape(form) + r"(?=$|[\\/\s'\"<>:;,)\]}])", name, text)
+                text = pattern.sub(name, text)
         return _HOME.sub("~", _CELL.sub("<cell>", text))
 
     return scrub
 
-# %% ../nbs/503_scrub.ipynb #7cb9c3d9
+# %% ../nbs/503_scrub.ipynb #3cc2923e
 def scrub_all(value: Any, scrub: Callable[[str], str]) -> Any:
-    """Apply `scrub` to every text in nested lists and dicts; images and other base64 data are left alone."""
+    """Apply `scrub` to every text in nested lists and dicts, keys included; images and other base64 data are left alone."""
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, dict):
-        return {k: v if k.startswith("image/") else scrub_all(v, scrub) for k, v in value.items()}
+        return {scrub(str(k)): v if str(k).startswith("image/") else scrub_all(v, scrub) for k, v in value.items()}
     return [scrub_all(v, scrub) for v in value] if isinstance(value, list | tuple) else value

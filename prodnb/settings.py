@@ -194,7 +194,7 @@ def read_ini(file: Path) -> tuple[dict[str, dict[str, str]], dict[tuple[str, str
         raise SettingsError(f"cannot read {file.name}: {e}", expected="a text file in UTF-8") from None
     return (_parse(text, file), *_places(text))
 
-# %% ../nbs/020_settings.ipynb #445ac429
+# %% ../nbs/020_settings.ipynb #3cc13f3a
 def _check_fixed(settings: Settings) -> None:
     if "project" not in settings.values:
         raise SettingsError(
@@ -208,7 +208,8 @@ def _check_fixed(settings: Settings) -> None:
                 )
     if not settings.name:
         raise SettingsError("[project] has no name", where=settings.where("project"), fix="add a line such as name = flights")
-    for (section, key), text in ((place, settings.get(*place) or "") for place in settings.lines if place[1]):
+    for section, key in (place for place in settings.lines if place[1] in (*COLUMN_KEYS, *SECTIONS["gate"])):
+        text = settings.get(section, key) or ""
         if found := re.search(r"\s[;#]\s", text):
             raise SettingsError(
                 f"{key} is {text!r}",

@@ -90,7 +90,7 @@ class Verdict:
         if self.outcome not in OUTCOMES[1:]:
             raise ValueError(f"a verdict is one of {OUTCOMES[1:]}, not {self.outcome!r}")
 
-# %% ../nbs/010_verdict.ipynb #061505cc
+# %% ../nbs/010_verdict.ipynb #ac480ea0
 def number(value: float | int | Decimal | None, unit: str = "") -> str:
     """Write a number for a person: three significant digits, thousands separated, with its unit."""
     if value is None:
@@ -103,7 +103,7 @@ def number(value: float | int | Decimal | None, unit: str = "") -> str:
         text = f"{int(value):,}"
     else:
         text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{text} {unit}".strip()
+    return f"{text} {'row' if unit == 'rows' and value == 1 else unit}".strip()
 
 # %% ../nbs/010_verdict.ipynb #198544a7
 def evidence(statistic: Statistic) -> str:

@@ -148,7 +148,7 @@ def test_the_github_workflow(tmp_path):
     assert "continue-on-error" not in text
     summary = found["Show the verdict on the job's page"]
     assert summary["if"] == "always()"
-    assert "prodnb show --markdown" in summary["run"]
+    assert "prodnb.md" in summary["run"]
     assert "$GITHUB_STEP_SUMMARY" in summary["run"]
     restore, save = (next(s for s in steps(document) if f"cache/{kind}@" in s.get("uses", "")) for kind in ("restore", "save"))
     assert save["if"] == "always()", "a failed run is history too"
@@ -174,7 +174,7 @@ def test_the_gitlab_pipeline(tmp_path):
     assert "allow_failure" not in job
     assert job["artifacts"]["reports"]["junit"] == "prodnb-junit.xml"
     assert job["artifacts"]["when"] == "always"
-    assert any("prodnb show --markdown" in line for line in job["after_script"])
+    assert any("prodnb.md" in line for line in job["after_script"])
     cache = next(c for c in job["cache"] if "archive/" in c["paths"])
     assert cache["when"] == "always"
     assert "artifact alone is not enough" in file.read_text()

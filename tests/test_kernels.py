@@ -61,6 +61,8 @@ DEATHS = {
     "deadline": ("import time; time.sleep(60)", "deadline", "its deadline"),
     "raised": ("1 / 0", "raised", "ZeroDivisionError: division by zero"),
     "exit": ("raise SystemExit(3)", "raised", "SystemExit"),
+    "exit well": ("import sys; sys.exit(0)", "raised", "SystemExit"),
+    "exit quietly": ("import sys; sys.exit()", "raised", "SystemExit"),
 }
 
 
@@ -160,3 +162,39 @@ def test_cap_keeps_head_and_tail():
     assert cap.closing() == ""
     assert cap.display(98)
     assert not cap.display(2)
+
+
+RESULT = """
+from prodnb.verdict import CheckResult, Limit, Statistic, judge
+rows = [{{"a": "x" * 2000}} for _ in range({rows})]
+judged = judge(Statistic(name="s", value={value}), Limit(fail=2.0, reason="agreed"))
+CheckResult("x", [judged], {{f"t{{n}}": rows for n in range(4)}})
+"""
+
+
+def test_a_large_result_is_never_dropped(go):
+    ending, nb = go(RESULT.format(rows=1, value=1.0), RESULT.format(rows=400, value=3.0))
+    assert ending.kind is None
+    assert [r["outcome"] for r in shown_results(nb, RESULT_MIME)] == ["passed", "failed"]
+
+
+def test_long_errors_are_shortened(go):
+    ending, nb = go("raise ValueError('x' * 5_000_000)")
+    assert ending.kind == "raised"
+    assert len(ending.message) < 5_000
+    assert len(json.dumps(nb)) < 100_000
+
+
+def test_a_long_cry_of_the_process_is_shortened(go):
+    ending, _ = go("import os, sys; sys.__stderr__.write('z' * 20_000_000); sys.__stderr__.flush(); os._exit(1)")
+    assert ending.kind == "died"
+    assert len(ending.log) < 5_000
+
+
+def test_an_allowed_error_is_no_failure_and_the_failing_cell_is_named(tmp_path):
+    made = notebook("x: int = 1", "1 / 0", "2 + 2", "raise KeyError('here')")
+    made["cells"][1]["metadata"]["tags"] = ["raises-exception"]
+    (tmp_path / "t.ipynb").write_text(json.dumps(made))
+    ending = execute(tmp_path / "t.ipynb", tmp_path / "o.ipynb", {"x": 2}, cwd=tmp_path)
+    assert (ending.kind, ending.cell) == ("raised", 4)
+    assert "here" in ending.message

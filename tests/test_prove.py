@@ -45,7 +45,7 @@ def test_a_writer_killed_a_hundred_times_leaves_complete_runs_only(tmp_path):
         child.wait()
         archive = open_archive("archive", tmp_path)
         findings, runs = verify(archive)
-        assert findings == []
+        assert {f.kind for f in findings} <= {"unfinished"}
         assert runs == len(run_ids(archive))
         complete += runs
         shutil.rmtree(tmp_path / "archive", ignore_errors=True)

@@ -297,3 +297,134 @@ def test_hostile_names_stay_text_all_the_way(tmp_path):
         assert "<script" not in text
         assert "<img src=x" not in text
         assert "&lt;script&gt;" in text
+
+
+def test_a_runner_that_slept_goes_on(tmp_path):
+    folder = write_project(tmp_path / "p", {"passes": CELLS["passes"]})
+    child = subprocess.Popen(
+        [sys.executable, "-m", "prodnb", "run", "passes"], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    child.stderr.readline()
+    child.send_signal(signal.SIGSTOP)
+    time.sleep(8)
+    child.send_signal(signal.SIGCONT)
+    assert child.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_runner_leaves_no_process_and_no_folder(tmp_path, how):
+    folder = write_project(tmp_path / "p", {})
+    write_template(folder, "slow", ["import subprocess, time\nsubprocess.Popen(['sleep', '633'])\ntime.sleep(100)"])
+    (tmp_path / "tmp").mkdir()
+    env = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    command = [sys.executable, "-m", "prodnb", "run", "slow"]
+    child = subprocess.Popen(
+        command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=env, start_new_session=True
+    )
+    child.stderr.readline()
+    assert wait_for(lambda: sleepers("633"))
+    child.send_signal(how)
+    rest = child.stderr.read().decode()
+    assert child.wait(timeout=60) == (-9 if how == signal.SIGKILL else 2)
+    assert how == signal.SIGKILL or "nothing of this run was archived" in rest
+    assert wait_for(lambda: not sleepers("633") and not kernels_of(folder))
+    assert wait_for(lambda: not list((tmp_path / "tmp").glob("p*nb-*"))), list((tmp_path / "tmp").iterdir())
+    assert not (folder / "archive" / "runs").exists() or run_ids(open_archive("archive", folder)) == []
+
+
+def sleepers(seconds):
+    import psutil
+
+    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", seconds]]
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.3)
+    return True
+
+
+FORGED = "from IPython.display import display\ndisplay({'application/vnd.prodnb.result.v1+json': %s}, raw=True)"
+WRONG = {
+    "empty": "{'check': 'own', 'verdicts': [], 'tables': {}, 'notes': []}",
+    "word": "{'check': 'own', 'outcome': 'passed'}",
+    "outcome": "{**good, 'verdicts': [{**good['verdicts'][0], 'outcome': 'Failed'}]}",
+    "value": "{**good, 'verdicts': [{**good['verdicts'][0], 'value': float('nan')}]}",
+    "limit": "{**good, 'verdicts': [{**good['verdicts'][0], 'limit': {'fail': 'much', 'warn': None, 'side': 'max', 'reason': 'x'}}]}",
+}
+
+
+def test_a_result_that_is_none_is_errored_and_never_passed_over(tmp_path):
+    folder = write_project(tmp_path / "p", {})
+    for name, source in WRONG.items():
+        own = source.replace("'own'", repr(name))
+        good = f"{showing(name)}".replace("CheckResult(", "shown = CheckResult(", 1) + "\ngood = shown.to_dict()\nshown"
+        write_template(folder, name, [good, FORGED % own])
+    said = prodnb("run", *WRONG, "--json", cwd=folder)
+    assert said.code == 2, said.err
+    assert outcomes(said) == dict.fromkeys(WRONG, "errored")
+    assert {r["cause"]["kind"] for r in said.json["records"]} == {"wrong result"}
+
+
+def test_stdout_holds_json_whatever_prints(tmp_path):
+    folder = write_project(tmp_path / "p", {"passes": CELLS["passes"]})
+    (folder / "loader.py").write_text(
+        "import os, pandas\nprint('importing')\ndef table():\n    os.system('echo from a child')\n    print('loading')\n    return pandas.DataFrame({'a': [1, 2]})\n"
+    )
+    said = prodnb("run", "passes", "--json", "--set", "project.reference=loader:table", cwd=folder)
+    assert said.json["outcome"] == "passed"
+    assert "from a child" in said.err
+
+
+def test_trust_is_needed_and_is_enough(tmp_path):
+    import joblib
+    from sklearn.linear_model import LinearRegression
+
+    folder = write_project(tmp_path / "p", {"passes": CELLS["passes"]})
+    joblib.dump(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), folder / "m.joblib")
+    refused = prodnb("run", "passes", "--set", "project.model=m.joblib", cwd=folder)
+    assert refused.code == 2
+    assert "--trust" in refused.err
+    assert prodnb("run", "passes", "--trust", "--set", "project.model=m.joblib", cwd=folder).code == 0
+
+
+def test_a_template_that_another_check_edits_runs_as_planned(tmp_path):
+    folder = write_project(tmp_path / "p", {})
+    write_template(folder, "a", ["import shutil; shutil.copy('other.ipynb', 'templates/z.ipynb')", showing("a")])
+    write_template(folder, "z", [showing("z", 3.0)], after=["a"])
+    other = write_project(tmp_path / "q", {"z": [showing("z", 1.0)]})
+    shutil.copy(other / "templates" / "z.ipynb", folder / "other.ipynb")
+    assert outcomes(prodnb("run", "a", "z", "--json", cwd=folder))["z"] == "failed"
+
+
+def test_an_input_that_changes_during_the_run_is_refused(tmp_path):
+    folder = write_project(tmp_path / "p", {})
+    source = "import pandas; pandas.DataFrame({'a': [9], 'b': ['z']}).to_parquet('reference.parquet')"
+    write_template(folder, "own", [source, showing("own")])
+    said = prodnb("run", "own", cwd=folder)
+    assert said.code == 2
+    assert "changed while the checks ran" in said.err
+    assert run_ids(open_archive("archive", folder)) == []
+
+
+def test_a_check_whose_kernel_cannot_start_shows_no_old_output(tmp_path):
+    folder = write_project(tmp_path / "p", {"own": [showing("own")]})
+    path = folder / "templates" / "own.ipynb"
+    made = json.loads(path.read_text())
+    made["metadata"]["kernelspec"]["name"] = "nope"
+    made["cells"][-1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "PASSED of old in /home/ann/x"}]
+    path.write_text(json.dumps(made))
+    said = prodnb("run", "own", "--json", cwd=folder)
+    assert said.code == 2
+    for name in ("own.html", "own.ipynb"):
+        text = (folder / "archive" / "runs" / said.json["run"] / name).read_text()
+        assert "PASSED of old" not in text
+
+
+def test_data_cannot_command_the_terminal(tmp_path):
+    folder = write_project(tmp_path / "p", {"own": [showing("own", 3.0, about="\x1b[2J\x1b[Hcol")]})
+    assert prodnb("run", "own", cwd=folder).code == 1
+    assert "\x1b" not in prodnb("show", cwd=folder).out

@@ -212,7 +212,9 @@ def test_names_that_no_check_can_have(tmp_path, name):
         read_template(tmp_path / f"{name}.ipynb")
 
 
-@pytest.mark.parametrize("meta", ["x", {"after": "drift"}, {"after": [1]}, {"deadline": "900"}, {"deadline": 0.2}, {"deadline": True}])
+@pytest.mark.parametrize(
+    "meta", ["x", {"after": "drift"}, {"after": [1]}, {"deadline": "900"}, {"deadline": 0.2}, {"deadline": True}]
+)
 def test_metadata_is_checked(tmp_path, meta):
     content = json.loads(notebook(CELL))
     content["metadata"]["prodnb"] = meta
