@@ -23,12 +23,12 @@ from prodnb.archive import (
     open_archive,
     run_ids,
     summary,
-    verify,
     write_deliveries,
     write_run,
 )
 from prodnb.errors import ArchiveError
 from prodnb.record import Run, new_run_id, sha256
+from prodnb.verify import verify
 
 
 def make_run(number=0, previous=None, project="demo", outcome="failed"):
@@ -177,6 +177,7 @@ sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from test_archive import make_run
 from prodnb.archive import open_archive, write_run
+from prodnb.verify import verify
 archive = open_archive("archive", Path(sys.argv[1]))
 print("ready", flush=True)
 for n in range(3000):
@@ -224,6 +225,51 @@ def test_an_archive_behind_a_url_is_the_same(tmp_path):
     fsspec.filesystem("memory").rm_file(archive.path(run.id, "run.json"))
     assert run_ids(archive) == []
     assert verify(archive)[0][0].kind == "missing"
+
+
+def test_nothing_to_verify_is_not_all_well(tmp_path):
+    with pytest.raises(ArchiveError, match="nothing to verify"):
+        verify(open_archive("typo", tmp_path))
+
+
+def test_what_is_no_run_is_named(archive):
+    (Path(archive.root) / "runs" / "copy.bak").mkdir()
+    run = find_run(archive)
+    os.symlink("/", archive.path(run.id, "link"))
+    found = {(f.kind, f.run, f.file) for f in verify(archive)[0]}
+    assert found == {("extra", "copy.bak", ""), ("extra", run.id, "link")}
+
+
+@pytest.mark.parametrize(
+    "change", [{"files": {"../../x": "0"}}, {"records": [{"check": "../../../out", "id": "x", "outcome": "failed"}]}]
+)
+def test_a_run_that_names_files_elsewhere_is_refused(archive, change):
+    run = find_run(archive)
+    forged = {**run.to_dict(), **change}
+    del forged["digest"]
+    Path(archive.path(run.id, "run.json")).write_text(json.dumps(forged))
+    with pytest.raises(ArchiveError, match="not the name of a file"):
+        find_run(archive)
+
+
+HOSTILE = [b"[" * 200_000, b'{"records": [{"x": 1}]}', b'{"seconds": NaN}', b"null", b'"x"']
+
+
+@pytest.mark.parametrize("part", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_json_is_a_finding(archive, part):
+    run = find_run(archive)
+    whole = json.loads(part) if part[:1] == b"{" else None
+    data = json.dumps({**run.to_dict(), **whole}).encode() if whole else part
+    Path(archive.path(run.id, "run.json")).write_bytes(data)
+    assert [f.run for f in verify(archive)[0]] == [run.id]
+
+
+def test_a_dropped_run_that_was_damaged_before_is_still_missed(archive, tmp_path):
+    from prodnb.run import _previous
+
+    ids = run_ids(archive)
+    Path(archive.path(ids[-1], "run.json")).write_text("{}")
+    assert _previous(archive, ids) == {"id": ids[-1], "digest": ""}
 
 
 def test_garbage_is_named_not_crashed_on(archive):

@@ -15,9 +15,10 @@ from project import prodnb, write_project
 from test_archive import WRITER
 from test_drift import OPTIONS, mixed, profiles_of
 
-from prodnb.archive import open_archive, run_ids, verify
+from prodnb.archive import open_archive, run_ids
 from prodnb.drift import drift_of_profiles
 from prodnb.intervals import wilson
+from prodnb.verify import verify
 
 pytestmark = pytest.mark.prove
 

@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 from project import CELLS, prodnb, showing, write_project, write_template
 
-from prodnb.archive import open_archive, run_ids, verify
+from prodnb.archive import open_archive, run_ids
+from prodnb.verify import verify
 
 pytestmark = pytest.mark.slow
 SCHEMA = json.loads((Path(__file__).parents[1] / "prodnb" / "assets" / "run.schema.json").read_text())
