@@ -1,4 +1,4 @@
-"""The flights example by `prodnb run` against plain papermill on the same notebooks one by one: `python benchmarks/suite.py [DIR]`.
+"""The flights example by `prodnb run` against plain papermill on the same notebooks one by one: `python benchmarks/suite.py [DIR [REPEATS]]`.
 
 Both ways execute the same templates with the same settings in new processes, in one run of this script, in turn. What `prodnb run`
 does beyond papermill (fingerprints, pages, records, archive, MLflow) is inside its time. DIR holds the example; without it the
@@ -14,7 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-REPEATS = 3
 BIN = Path(sys.executable).parent
 
 
@@ -35,10 +34,10 @@ def main() -> None:
     scratch = Path(tempfile.mkdtemp())
     folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else scratch / "example"
     timed([sys.executable, "-m", "prodnb", "example", "flights", str(folder)], scratch)
-    templates = find_templates(folder)
+    templates, repeats = find_templates(folder), int(sys.argv[2]) if len(sys.argv) > 2 else 3
     archive = f"archive.path={scratch / 'archive'}"
     ours, theirs, per_check = [], [], {name: [] for name in templates}
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         ours.append(timed([sys.executable, "-m", "prodnb", "run", "--set", archive], folder, (0, 1)))
         for name, template in templates.items():
             command = [
@@ -52,7 +51,7 @@ def main() -> None:
             per_check[name].append(timed(command, folder))
         theirs.append(sum(times[-1] for times in per_check.values()))
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-    print(f"cores {os.cpu_count()}, repeats {REPEATS}, notebooks {len(templates)}")
+    print(f"cores {os.cpu_count()}, repeats {repeats}, notebooks {len(templates)}")
     for name, times in per_check.items():
         print(f"  papermill {name:16} median {statistics.median(times):6.1f} s")
     print(f"papermill one by one       median {statistics.median(theirs):6.1f} s")

@@ -226,7 +226,7 @@ OPTIONS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [30, 200, 2000])
+@pytest.mark.parametrize("n", [200])
 def test_false_alarms_are_at_most_five_percent(n):
     rng, repeats = np.random.default_rng(n), 40
     alarms = 0
@@ -238,7 +238,7 @@ def test_false_alarms_are_at_most_five_percent(n):
 
 @pytest.mark.slow
 def test_half_a_deviation_is_found():
-    rng, repeats, found = np.random.default_rng(0), 20, 0
+    rng, repeats, found = np.random.default_rng(0), 10, 0
     for repeat in range(repeats):
         result = drift_of_profiles(*profiles_of(mixed(rng, 2000), mixed(rng, 500, 0.5)), **OPTIONS, seed=repeat)
         found += outcomes(result)["normal 0"] == "failed"

@@ -220,7 +220,7 @@ def test_kinds_cover_every_type():
     assert {kind_of(t) for t in ibis.memtable(everything()).schema().values()} == {"number", "level", "time", "boolean", "other"}
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_two_thousand_columns():
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2000)), columns=[f"c{i}" for i in range(2000)])
     assert len(profile(ibis.memtable(wide)).columns) == 2000
