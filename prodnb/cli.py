@@ -86,7 +86,7 @@ def _overrides(given: list[str], option: str) -> dict[str, str]:
         found[name.strip()] = value
     return found
 
-# %% ../nbs/690_cli.ipynb #6d412a54
+# %% ../nbs/690_cli.ipynb #e72c9c77
 @app.command()
 def run(
     checks: Annotated[list[str] | None, typer.Argument(metavar="[CHECK]...", help="The checks to run; all by default.")] = None,
@@ -127,8 +127,10 @@ def run(
         finished = _run(plan, workers, quiet=as_json)
     _write_files(finished, junit_file, markdown_file, strict=strict)
     show_run(finished.archive, finished.run, finished.records, as_json=as_json)
-    for name in left_out(finished.records, loaded):
-        err.print(Text(f"Note: {name} is required and was not asked for; only a run of all checks can open the gate."))
+    if missing := left_out(finished.records, loaded):
+        err.print(
+            Text(f"Note: required, but not part of this run: {', '.join(missing)}. Only a run of all checks can open the gate.")
+        )
     for line in finished.deliveries:
         if line["outcome"] == "not delivered":
             err.print(Text(safe(f"{line['to']}: {line['message']}"), style="yellow"))
