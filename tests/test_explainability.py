@@ -386,7 +386,7 @@ def test_the_flights_example(flights, monkeypatch):
 
     monkeypatch.chdir(flights)
     inputs = open_inputs(load_settings(flights / "settings.ini"))
-    result = check_explainability(inputs.model, inputs.reference, inputs.current, roles=inputs.roles)
+    result = check_explainability(inputs.model, inputs.reference, inputs.current, roles=inputs.roles, max_seconds=120)
     assert result.outcome in ("passed", "warned"), result
     assert only(result, "additivity_error").statistic.value < 1e-9
     assert only(result, "importance_change").statistic.value > 0.1  # summer is not winter

@@ -28,7 +28,7 @@ def test_the_summer_is_not_the_winter(journey):
     outcomes = {r["check"]: r["outcome"] for r in said.json["records"]}
     assert outcomes["drift"] == outcomes["data_quality"] == "failed"
     assert outcomes["explainability"] in ("passed", "warned", "unknown")
-    assert outcomes["cost"] in ("passed", "warned", "unknown")
+    assert outcomes["cost"] not in ("errored", "skipped")  # what it says beyond that depends on the machine and its noise
     drifted = {
         v["about"] for r in said.json["records"] if r["check"] == "drift" for v in r["verdicts"] if v["outcome"] == "failed"
     }
