@@ -30,14 +30,14 @@ DEADLINE = 900.0  # seconds for one check, unless its template says otherwise
 GRACE = 120.0  # seconds that a worker gets beyond the deadline before it is ended itself
 Say = Callable[[dict[str, Any]], None]
 
-# %% ../nbs/557_pool.ipynb #f0f2bd8d
+# %% ../nbs/557_pool.ipynb #8e128b4e
 class Worker:
     """A process that executes checks one after the other (`prodnb.worker`); what it says goes to the queue `news`."""
 
     def __init__(self, log: Path, news: queue.Queue):
         with open(log, "ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "prodnb.worker"],
+                [sys.executable, "-P", "-c", "from prodnb.worker import main; main()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

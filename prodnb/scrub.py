@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['passwords', 'scrubber', 'scrub_all']
 
-# %% ../nbs/503_scrub.ipynb #b0a48434
+# %% ../nbs/503_scrub.ipynb #d7c1df23
 import getpass
 import os
 import platform
@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -43,10 +44,10 @@ _COMMON = {
     "node",
 }
 
-# %% ../nbs/503_scrub.ipynb #041607dc
+# %% ../nbs/503_scrub.ipynb #b2413aa0
 def _places(folder: Path) -> list[tuple[str, str]]:
     packages = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()}
-    named = [(folder, "<project>"), (Path(__file__).parent if "__file__" in globals() else folder, "<prodnb>")]
+    named = [(folder, "<project>"), (Path(find_spec("prodnb").origin).parent, "<prodnb>")]
     named += [(p, "<site-packages>") for p in packages]
     named += [(p, "<python>") for p in (sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"))]
     named += [(tempfile.gettempdir(), "<tmp>"), (Path.home(), "~")]

@@ -140,7 +140,7 @@ def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dic
     (staging / f"{check}.html").write_bytes(page)
     return {"event": "done", "check": check, **learned, "notebook_digest": sha256(data), "report_digest": sha256(page)}
 
-# %% ../nbs/545_worker.ipynb #1a9fd5b3
+# %% ../nbs/545_worker.ipynb #033e393c
 _busy: dict[str, str] = {}  # the staging folder, while a check runs
 
 
@@ -173,7 +173,3 @@ def main() -> None:
             answer = {"event": "broken", "check": job["check"], "message": f"{type(e).__name__}: {e}", "trace": trace}
         _busy.clear()  # before the answer: with the last one the runner closes our input
         say(answer)
-
-
-if __name__ == "__main__" and "ipykernel" not in sys.modules:
-    main()
