@@ -5,16 +5,15 @@
 # %% auto #0
 __all__ = ['DRIFT_REASONS', 'UNCOMPARED', 'drift_rule', 'left_out', 'check_drift', 'drift_of_profiles']
 
-# %% ../nbs/310_drift.ipynb #370f3bc4
+# %% ../nbs/310_drift.ipynb #042cb70c
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from .columns import LATE_ROLES, column_changes, open_for_check
 from .distances import chi_square, detectable_variation, holm
-from .effects import Effect, cells_of, column_effect, pair_cells, smallest_seen
+from .effects import Effect, column_effect, distribution_rows, smallest_seen, value_text
 from .inputs import Roles
 from .intervals import newcombe
 from .profile import ColumnProfile, Profile, profile
@@ -170,22 +169,11 @@ def _dataset(verdicts: Sequence[Verdict], rows: tuple[int, int], reason: str) ->
 
     return judge(statistic, Limit(fail=0, reason=reason), rule=rule, why="there are no rows to compare")
 
-# %% ../nbs/310_drift.ipynb #274ea745
-def _show(value: float | None, column: ColumnProfile) -> str | None:
-    if value is None:
-        return None
-    if column.kind != "time":
-        return f"{value:.4g}"
-    try:
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M")
-    except (OverflowError, ValueError, OSError):
-        return f"{value:.4g} s"
-
-
+# %% ../nbs/310_drift.ipynb #81a40038
 def _typical(column: ColumnProfile) -> str | None:
     """Mean of a number or a time, most frequent level of the rest."""
     if column.kind in ("number", "time"):
-        return _show(column.mean, column)
+        return value_text(column.mean, column)
     if not sum(column.level_counts):
         return None
     top = int(np.argmax(column.level_counts))
@@ -211,52 +199,6 @@ def _drift_table(verdicts: Sequence[Verdict], before: Profile, now: Profile) -> 
         row |= {"missing, reference": old.missing / old.rows, "missing, current": new.missing / new.rows if new else None}
         rows.append(row)
     return rows
-
-
-def _cell_names(column: ColumnProfile) -> list[str]:
-    if column.kind in ("number", "time"):
-        upper = [f"up to {_show(e, column)}" for e in column.edges[1:]]
-        inner = (
-            [f"below {_show(column.low, column)}", *upper, f"above {_show(column.high, column)}"]
-            if column.edges
-            else ["any value"]
-        )
-        return [*inner, "missing", "infinite"]
-    return ["any value", "missing"] if column.kind == "other" else [*column.levels, "other levels", "unseen levels", "missing"]
-
-
-def _bin_ends(before: ColumnProfile, now: ColumnProfile) -> list[tuple[float | None, float | None]]:
-    """Ends of the bins; a single value has twice the same. The outer bins end at the current extremes."""
-    low, high = (x if y is None else y for x, y in ((before.low, now.low), (before.high, now.high)))
-    alone = before.centres[1:-1] == before.edges[1:]
-    inner = [(b if alone else max(a, before.low), b) for a, b in zip(before.edges, before.edges[1:], strict=False)]
-    outer = (min(low, before.low), before.low), (before.high, max(high, before.high))
-    return [outer[0], *inner, outer[1], (None, None), (None, None)]
-
-
-def _distributions(columns: Sequence[str], before: Profile, now: Profile) -> list[dict[str, Any]]:
-    """Shares of the rows by cell, at most 60 cells a column, the rest together; `from` and `to` are the ends of a bin."""
-    found = []
-    for name in columns:
-        old = before[name]
-        a, b = (x / max(x.sum(), 1) for x in pair_cells(old, now[name]))
-        ordered = old.kind in ("number", "time") and len(a) > 2
-        labels = _cell_names(old) if len(a) == len(cells_of(old)) else ["any value", "missing"]
-        ends = _bin_ends(old, now[name]) if ordered and old.edges else [(None, None)] * len(a)
-        cells = [
-            {"column": name, "kind": old.kind, "cell": label, "from": low, "to": high, "reference": float(p), "current": float(q)}
-            for label, (low, high), p, q in zip(labels, ends, a, b, strict=True)
-            if ordered or p or q
-        ]
-        if not ordered and len(cells) > 60:
-            rest = {k: sum(c[k] for c in cells[57:-3]) for k in ("reference", "current")}
-            cells = [
-                *cells[:57],
-                {"column": name, "kind": old.kind, "cell": "all further levels", "from": None, "to": None, **rest},
-                *cells[-3:],
-            ]
-        found += cells
-    return found
 
 # %% ../nbs/310_drift.ipynb #331943fb
 def check_drift(
@@ -306,7 +248,7 @@ def check_drift(
     options |= {"must_see_sd": must_see_sd, "must_see_share": must_see_share, "seed": seed}
     return drift_of_profiles(before, now, **options)
 
-# %% ../nbs/310_drift.ipynb #4860a8ef
+# %% ../nbs/310_drift.ipynb #9b9bc33f
 def drift_of_profiles(before: Profile, now: Profile, **options: Any) -> CheckResult:
     """Judge drift from two profiles over the same bins and levels; the options are those of `check_drift`, all of them."""
     roles, size = options["roles"], (before.rows, now.rows)
@@ -338,7 +280,7 @@ def drift_of_profiles(before: Profile, now: Profile, **options: Any) -> CheckRes
     moved = [v.statistic.about for v in verdicts if v.statistic.p < options["alpha"] and v.statistic.about not in changes]
     missing = [m for c in moved for m in _missing_drift(before[c], current[c], len(columns), options)]
     shown = [v.statistic.about for v in verdicts if v.statistic.about not in changes][:6]
-    tables = {"drift": _drift_table(verdicts, before, now), "distributions": _distributions(shown, before, now)}
+    tables = {"drift": _drift_table(verdicts, before, now), "distributions": distribution_rows(shown, before, now)}
     rows = Statistic(name="rows", value=now.rows, unit="rows", n=now.rows, n_reference=before.rows, method="exact")
     everything = [_dataset(verdicts, size, options["reasons"]["dataset"]), *verdicts, *missing, judge(rows, None), *skipped]
     return CheckResult("drift", everything, tables, notes)

@@ -11,7 +11,9 @@ import pytest
 matplotlib.use("Agg")
 
 from prodnb.drift import check_drift
-from prodnb.plots import label, plot_distributions, plot_drift_effects, plot_missing, plot_outside
+from prodnb.drift_plots import plot_distributions, plot_drift_effects
+from prodnb.plots import label
+from prodnb.quality_plots import plot_missing, plot_outside
 from prodnb.quality import check_quality
 from prodnb.verdict import CheckResult, skip
 
