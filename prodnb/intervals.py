@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['Interval', 'wilson', 'clopper_pearson', 'newcombe', 'quantile_interval', 'bootstrap_counts']
 
-# %% ../nbs/100_intervals.ipynb #ee925975
+# %% ../nbs/100_intervals.ipynb #4c7fbf9b
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta, binom, norm
+from scipy.special import betainccinv, betaincinv, ndtri
 
 # %% ../nbs/100_intervals.ipynb #43b51709
 Interval = tuple[np.ndarray, np.ndarray]  # low, high
@@ -22,7 +22,7 @@ def _counts(k: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("a share needs counts with 0 <= k <= n and n > 0")
     return k, n
 
-# %% ../nbs/100_intervals.ipynb #89de55a3
+# %% ../nbs/100_intervals.ipynb #7f169f70
 def wilson(k: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> Interval:
     r"""Score interval of a share.
 
@@ -51,12 +51,12 @@ def wilson(k: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> Interval:
     (0.0103, 0.0845)
     """
     k, n = _counts(k, n)
-    z, p = norm.isf((1 - level) / 2), k / n
+    z, p = -ndtri((1 - level) / 2), k / n
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return np.minimum(np.maximum(middle - half, 0), p), np.maximum(np.minimum(middle + half, 1), p)
 
-# %% ../nbs/100_intervals.ipynb #c09f63d1
+# %% ../nbs/100_intervals.ipynb #f9ae093e
 def clopper_pearson(k: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> Interval:
     r"""Exact interval of a share: it covers at least `level`, at any n.
 
@@ -86,8 +86,8 @@ def clopper_pearson(k: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> Inter
     """
     k, n = _counts(k, n)
     tail = (1 - level) / 2
-    low = np.where(k == 0, 0.0, beta.ppf(tail, np.maximum(k, 0.5), n - k + 1))
-    high = np.where(k == n, 1.0, beta.isf(tail, k + 1, np.maximum(n - k, 0.5)))
+    low = np.where(k == 0, 0.0, betaincinv(np.maximum(k, 0.5), n - k + 1, tail))
+    high = np.where(k == n, 1.0, betainccinv(k + 1, np.maximum(n - k, 0.5), tail))
     return low, high
 
 # %% ../nbs/100_intervals.ipynb #abc7a042
@@ -124,7 +124,7 @@ def newcombe(k: ArrayLike, n: ArrayLike, k_reference: ArrayLike, n_reference: Ar
     p1, p2 = np.asarray(k) / np.asarray(n), np.asarray(k_reference) / np.asarray(n_reference)
     return p1 - p2 - np.hypot(p1 - l1, u2 - p2), p1 - p2 + np.hypot(u1 - p1, p2 - l2)
 
-# %% ../nbs/100_intervals.ipynb #ade4cf9d
+# %% ../nbs/100_intervals.ipynb #44284166
 def quantile_interval(values: ArrayLike, q: float, *, level: float = 0.95) -> tuple[float, float]:
     """Interval of a quantile from the order statistics, without any assumption on the distribution.
 
@@ -155,6 +155,8 @@ def quantile_interval(values: ArrayLike, q: float, *, level: float = 0.95) -> tu
     n, tail = len(ordered), (1 - level) / 2
     if not n or np.isnan(ordered[-1]):
         raise ValueError("an interval of a quantile needs at least one value and no NaN")
+    from scipy.stats import binom
+
     low = int(binom.ppf(tail, n, q))
     high = int(binom.isf(tail, n, q)) + 1
     return float(ordered[max(low - 1, 0)]), float(ordered[min(high, n) - 1])
