@@ -379,7 +379,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'prodnb.effects.pair_cells': ('effects.html#pair_cells', 'prodnb/effects.py'),
                                 'prodnb.effects.smallest_seen': ('effects.html#smallest_seen', 'prodnb/effects.py'),
                                 'prodnb.effects.value_text': ('effects.html#value_text', 'prodnb/effects.py')},
-            'prodnb.embedded': { 'prodnb.embedded._drop': ('embedded.html#_drop', 'prodnb/embedded.py'),
+            'prodnb.embedded': { 'prodnb.embedded._swept': ('embedded.html#_swept', 'prodnb/embedded.py'),
                                  'prodnb.embedded.engine': ('embedded.html#engine', 'prodnb/embedded.py'),
                                  'prodnb.embedded.engine_words': ('embedded.html#engine_words', 'prodnb/embedded.py'),
                                  'prodnb.embedded.file_list': ('embedded.html#file_list', 'prodnb/embedded.py'),

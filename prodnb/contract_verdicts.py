@@ -5,14 +5,16 @@
 # %% auto #0
 __all__ = ['FOUND', 'ROWS_SHOWN', 'RULES_SHOWN', 'SAME_FINDING', 'judge_contract', 'rule_row', 'contract_note', 'failing_rows']
 
-# %% ../nbs/315_contract_verdicts.ipynb #3bf4a110
+# %% ../nbs/315_contract_verdicts.ipynb #3c60d821
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import ibis
 
 from .contract import Contract
+from .embedded import quoted
 from .enforce import Finding, enforce, verdicts
 from .verdict import OUTCOMES, Verdict
 
@@ -75,7 +77,7 @@ def _told(finding: Finding, told: Mapping[tuple[str, str], str], gone: set[str])
     said = [told[name, rule.columns[0]] for name in SAME_FINDING.get(rule.kind, ()) if (name, rule.columns[0]) in told]
     return any(OUTCOMES.index(outcome) <= OUTCOMES.index(finding.outcome) for outcome in said)
 
-# %% ../nbs/315_contract_verdicts.ipynb #8bf39ff4
+# %% ../nbs/315_contract_verdicts.ipynb #97864e54
 def rule_row(finding: Finding) -> dict[str, Any]:
     """What a table of a result tells of a rule."""
     rule = finding.rule
@@ -87,19 +89,24 @@ def rule_row(finding: Finding) -> dict[str, Any]:
 def contract_note(contract: Contract, show_rows: int = 0) -> str:
     """Say in a note which contract was judged, and whether rows of the data are shown."""
     learned = sum(rule.evidence is not None for rule in contract.rules)
-    note = f"Contract {contract.name}: {len(contract.rules):,} rules, {learned:,} of them learned. What the comparison found too stands once, as the worse of the two."
+    digest = (
+        f" (SHA-256 {sha256(contract.source.read_bytes()).hexdigest()})" if contract.source and contract.source.is_file() else ""
+    )
+    note = f"Contract {contract.name}{digest}: {len(contract.rules):,} rules, {learned:,} of them learned. What the comparison found too stands once, as the worse of the two."
     return note + (
         f" This result shows rows of the data, at most {show_rows} for a broken rule, because show_rows asks for them."
         if show_rows
         else ""
     )
 
-# %% ../nbs/315_contract_verdicts.ipynb #a0407fc1
+# %% ../nbs/315_contract_verdicts.ipynb #494fcac5
 def failing_rows(findings: Sequence[Finding], table: ibis.Table, most: int) -> dict[str, list[dict[str, Any]]]:
     """Return some rows of the data that break the worst rules: title -> rows, in the columns that the rule reads; none if `most` is 0."""
-    found = {}
+    engine, found = ibis.get_backend(table), {}
     for finding in [f for f in findings if f.query][: RULES_SHOWN if most else 0]:
         columns = list(dict.fromkeys(finding.rule.reads))
-        rows = table.alias("current").sql(finding.query, dialect="duckdb").select(columns).limit(min(most, ROWS_SHOWN))
+        chosen = ", ".join(map(quoted, columns))
+        sql = f'WITH "current" AS ({engine.compile(table)}) SELECT {chosen} FROM ({finding.query}) AS broken LIMIT {min(most, ROWS_SHOWN)}'
+        rows = engine.sql(sql, schema=ibis.schema({c: table.schema()[c] for c in columns}))
         found[f"rows that break {finding.rule.name}"] = rows.to_pyarrow().to_pylist()
     return found

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['engine', 'new_name', 'quoted', 'literal', 'file_list', 'kept', 'registered', 'engine_words', 'reading', 'several']
 
-# %% ../nbs/203_embedded.ipynb #63605185
+# %% ../nbs/203_embedded.ipynb #9d93222d
 import itertools
 import re
 import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -30,7 +31,7 @@ def engine() -> BaseBackend:
     con.raw_sql("SET TimeZone = 'UTC'")
     return con
 
-# %% ../nbs/203_embedded.ipynb #91cc62fc
+# %% ../nbs/203_embedded.ipynb #3491118c
 _NUMBERS = itertools.count(1)
 
 
@@ -55,31 +56,38 @@ def file_list(files: Iterable[Path]) -> str:
 
 
 def kept(kind: str, sql: str) -> ibis.Table:
-    """Give a query a name in the engine (kind is `view` or `table`), dropped when nothing uses it any more."""
-    con, name = engine(), new_name()
+    """Give a query a name in the engine (kind is `view` or `table`), dropped after nothing uses it any more."""
+    con, name = _swept(), new_name()
     con.raw_sql(f"CREATE TEMP {kind.upper()} {name} AS {sql}")
     table = con.table(name)
-    weakref.finalize(table.op(), _drop, f"DROP {kind.upper()} IF EXISTS {name}").atexit = False
+    weakref.finalize(table.op(), _UNUSED.append, f"DROP {kind.upper()} IF EXISTS {name}").atexit = False
     return table
 
 
 def registered(data: Any) -> ibis.Table:
     """Show Arrow data to the engine without a copy (but for 16-bit floats, which it cannot read)."""
-    con, name = engine(), new_name()
+    con, name = _swept(), new_name()
     if any(kind == pa.float16() for kind in data.schema.types):
         table = data if isinstance(data, pa.Table) else data.to_table()
         data = table.cast(pa.schema([f.with_type(pa.float32()) if f.type == pa.float16() else f for f in table.schema]))
     con.con.register(name, data)
     table = con.table(name)
-    weakref.finalize(table.op(), _drop, f"DROP VIEW IF EXISTS {name}").atexit = False
+    weakref.finalize(table.op(), _UNUSED.append, f"DROP VIEW IF EXISTS {name}").atexit = False
     return table
 
 
-def _drop(sql: str) -> None:
-    try:
-        engine().raw_sql(sql)
-    except Exception:  # a table that is still read by an open cursor lives on
-        return
+_UNUSED: deque[str] = deque()  # garbage collection may come between a statement and its result, so it only notes what to drop
+
+
+def _swept() -> BaseBackend:
+    """The engine, after it has dropped what nothing uses any more."""
+    con = engine()
+    while _UNUSED:
+        try:
+            con.raw_sql(_UNUSED.popleft())
+        except Exception:  # a table that is still read by an open cursor lives on
+            continue
+    return con
 
 # %% ../nbs/203_embedded.ipynb #ac694d8b
 @contextmanager

@@ -72,7 +72,7 @@ def _duplicates(
     )  # fmt: skip
     return [judge(statistic, Limit(fail=min(limit, 1.0), reason=reason), rule=evidence_first(alpha))]
 
-# %% ../nbs/316_quality.ipynb #807b8c1b
+# %% ../nbs/316_quality.ipynb #7643fbc2
 def _totals(now: Profile, compared: bool) -> list[Verdict]:
     """Shares over all cells, for information: one line each, however many columns there are."""
     cells = sum(c.rows for c in now.columns)
@@ -115,8 +115,13 @@ def _quality_table(now: Profile, before: Profile | None, verdicts: Sequence[Verd
             "outside the reference's range": column.outside / column.finite if ranged else None,
             "level not seen": _new(column, old),
         }
-        row |= {"infinite": column.infinite / column.rows if column.rows else None, "distinct, about": column.distinct}
-        rows.append(row)
+        hidden = {
+            "empty or blank": column.empty + column.blank,
+            "coded as missing": sum(column.coded.values()),
+            "infinite": column.infinite,
+        }
+        row |= {name: n / column.rows if column.rows else None for name, n in hidden.items()}
+        rows.append(row | {"distinct": column.distinct, "distinct, error": column.distinct_error})
     order = {id(row): n for n, row in enumerate(sorted(rows, key=lambda r: -(r["missing, current"] or 0)))}
     marks = ("errored", "failed", "unknown", "warned", "passed", "skipped")
     return sorted(rows, key=lambda r: (marks.index(r["outcome"]), order[id(r)]))

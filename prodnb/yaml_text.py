@@ -221,7 +221,7 @@ def yaml_text(value: Any) -> str:
     """Write plain values as YAML, in their order."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120)
 
-# %% ../nbs/206_yaml_text.ipynb #8e943681
+# %% ../nbs/206_yaml_text.ipynb #8bc578d0
 @dataclass(frozen=True)
 class _Comment:
     path: tuple  # what it is about
@@ -232,6 +232,7 @@ class _Comment:
 def _ends(text: str) -> list[int | None]:
     """For each line the column after its last token; None where there is none; -1 inside text over several lines."""
     ends: list[int | None] = [None] * (text.count("\n") + 2)
+    lines = text.split("\n")
     for token in yaml.scan(text, Loader=_LOADER):
         first, last = token.start_mark, token.end_mark
         if (first.line, first.column) == (last.line, last.column):
@@ -240,6 +241,8 @@ def _ends(text: str) -> list[int | None]:
             ends[line] = -1
         if last.column:
             ends[last.line] = max(ends[last.line] or 0, last.column)
+        if getattr(token, "style", None) in ("|", ">"):
+            ends[first.line] = first.column + len(re.match(r"[|>][-+0-9]*", lines[first.line][first.column :])[0])
     return ends
 
 

@@ -129,7 +129,7 @@ def test_template_and_function_have_the_same_parameters():
     parameters = find_templates()["data_quality"].parameters
     defaults = {k: v for k, v in check_quality.__kwdefaults__.items() if k not in ("roles", "reasons")}
     assert {k: p.default for k, p in parameters.items() if k != "settings"} == defaults
-    assert set(defaults) - {"alpha", "contract"} <= set(QUALITY_REASONS)
+    assert set(defaults) - {"alpha", "contract", "show_rows"} <= set(QUALITY_REASONS)
     assert all(len(p.help) > 30 for k, p in parameters.items() if k != "settings")
 
 
