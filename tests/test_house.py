@@ -41,6 +41,10 @@ def module_of(path):
 NUMBERS = {module_of(p): int(p.name[:3]) for p in NOTEBOOKS}
 
 
+def test_every_notebook_has_a_number_of_its_own():
+    assert len(set(NUMBERS.values())) == len(NOTEBOOKS)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_notebook_imports_lower_numbers_only(path):
     own = int(path.name[:3])
