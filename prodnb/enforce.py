@@ -6,7 +6,7 @@
 __all__ = ['Facts', 'Finding', 'with_conditions', 'sql_texts', 'with_engine', 'facts_about', 'prepared', 'failing_query',
            'engine_says', 'enforce', 'verdicts']
 
-# %% ../nbs/308_enforce.ipynb #9e5fffd8
+# %% ../nbs/308_enforce.ipynb #81652b23
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from ibis.expr.types import BooleanValue, Scalar, Table
 
 from .conditions import parse_condition
 from .distribution_rules import COUNTED
-from .embedded import quoted, reading, registered
+from .embedded import first_row, quoted, reading, registered, row_count
 from .errors import ProdnbError, nearest
 from .files import hide_paths
 from .grouped_rules import GROUPED, ORDERS, broken, other_table, placed, spoken_rows
@@ -76,7 +76,7 @@ def with_engine(table: Table) -> Table:
         return registered(table.to_pyarrow())
     return table
 
-# %% ../nbs/308_enforce.ipynb #f0aba28b
+# %% ../nbs/308_enforce.ipynb #9b76013d
 Facts = Mapping[str, Mapping[str, float | None]]  # column -> mean and sd
 
 
@@ -117,7 +117,7 @@ def _ask(rules: Sequence[tuple[int, Rule]], table: Table, facts: Facts) -> dict[
             except (ProdnbError, ibis.IbisError, TypeError, ValueError, AttributeError) as e:
                 found[n] = e
         if cells:
-            row = wide.aggregate(**dict(names.values())).to_pyarrow().to_pylist()[0]
+            row = first_row(wide.aggregate(**dict(names.values())))
             found |= {n: {name: row[key] for name, key in asked.items()} for n, asked in cells.items()}
         return found
     except Exception as e:
@@ -138,7 +138,7 @@ def facts_about(rules: Sequence[Rule], table: Table) -> Facts:
         cells |= {f"mean_{n}": column.cast("float64").mean(), f"sd_{n}": column.cast("float64").std()}
     if not cells:
         return {}
-    row = table.aggregate(**cells).to_pyarrow().to_pylist()[0]
+    row = first_row(table.aggregate(**cells))
     return {name: {"mean": row[f"mean_{n}"], "sd": row[f"sd_{n}"]} for n, name in enumerate(sorted(names))}
 
 # %% ../nbs/308_enforce.ipynb #5c6d56b7
@@ -268,7 +268,7 @@ def _missing_column(rule: Rule, table: Table) -> Finding | None:
     words = f"there is no column {gone[0]!r}; {nearest(gone[0], table.columns)}"
     return Finding(rule, "unknown", message=f"{rule.name}: {words}")
 
-# %% ../nbs/308_enforce.ipynb #f18190ce
+# %% ../nbs/308_enforce.ipynb #298b7d8c
 def enforce(
     rules: Sequence[Rule],
     table: Any,
@@ -297,7 +297,7 @@ def enforce(
     """
     table = with_engine(open_table(table, folder=folder))
     with reading():
-        rows = int(table.count().to_pyarrow().as_py())
+        rows = row_count(table)
     found: dict[int, Finding] = {n: f for n, rule in enumerate(rules) if (f := _missing_column(rule, table))}
     if not rows:
         unseen = [(n, r) for n, r in enumerate(rules) if r.kind not in (*SCHEMA, *ROWS) and n not in found]
@@ -337,7 +337,7 @@ def _query(rule: Rule, table: Table, facts: Facts, folder: Path, called: str) ->
     other = other_table(rule.option("table"), folder).schema() if rule.kind == "in_table" else None
     return failing_query(rule, table.schema(), facts=facts, other=other, called=called)
 
-# %% ../nbs/308_enforce.ipynb #f0f93119
+# %% ../nbs/308_enforce.ipynb #6e363437
 _REASON = "the contract asks for it"
 
 
@@ -349,14 +349,14 @@ def verdicts(findings: Iterable[Finding]) -> list[Verdict]:
 def _verdict(finding: Finding) -> Verdict:
     rule = finding.rule
     if finding.outcome == "skipped":
-        return skip(finding.message, name=rule.kind, about=rule.about)
+        return skip(finding.message, name=rule.name, about=rule.about)
     line = {"fail" if rule.severity == "fail" else "warn": rule.max_share}
     limit = Limit(**line, reason=rule.reason or _REASON)
     if finding.outcome in ("unknown", "errored"):
-        return judge(Statistic(name=rule.kind, value=None, n=finding.n or 0, about=rule.about), limit, why=finding.message)
+        return judge(Statistic(name=rule.name, value=None, n=finding.n or 0, about=rule.about), limit, why=finding.message)
     share = finding.share is not None
     statistic = Statistic(
-        name=rule.kind, value=finding.share if share else finding.failed, unit="share" if share else "", n=finding.n or 0, low=finding.low,
+        name=rule.name, value=finding.share if share else finding.failed, unit="share" if share else "", n=finding.n or 0, low=finding.low,
         high=finding.high, level=finding.level, about=rule.about,
         method="share of the rows that break the rule; Clopper-Pearson interval" if share else "1 if the rule is broken, 0 if not",
     )  # fmt: skip

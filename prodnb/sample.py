@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['sample_rows']
 
-# %% ../nbs/250_sample.ipynb #fa955912
+# %% ../nbs/250_sample.ipynb #53dab3d9
 from collections.abc import Sequence
 
 import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from .embedded import reading
+from .embedded import engine, reading, registered
 
-# %% ../nbs/250_sample.ipynb #e3214734
+# %% ../nbs/250_sample.ipynb #026cc44b
 def sample_rows(table: ibis.Table, rows: int, *, seed: int, columns: Sequence[str] | None = None) -> tuple[pd.DataFrame, int]:
     """Draw rows without replacement, every one with the same chance.
 
@@ -45,7 +46,9 @@ def _sampled(table: ibis.Table, rows: int, seed: int) -> tuple[pd.DataFrame, int
     wanted = np.sort(np.random.default_rng(seed).choice(total, size=rows, replace=False))
     number = _free_name(table.columns)
     numbered = table.mutate(ibis.row_number().over(ibis.window()).name(number))
-    drawn = numbered.filter(numbered[number].isin(wanted.tolist())).order_by(number).drop(number)
+    places = pa.table({number: wanted})
+    chosen = registered(places) if ibis.get_backend(table) is engine() else ibis.memtable(places)
+    drawn = numbered.semi_join(chosen, number).order_by(number).drop(number)
     return drawn.to_pyarrow().to_pandas(), total
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CSV_IN_MEMORY', 'CSV_HONEST', 'READERS', 'REMOTE', 'to_arrow', 'open_table']
 
-# %% ../nbs/205_tables.ipynb #b3d7c275
+# %% ../nbs/205_tables.ipynb #10f63416
 import os
 import re
 from functools import cache
@@ -16,7 +16,7 @@ import ibis
 import pyarrow as pa
 from ibis.backends import BaseBackend
 
-from .embedded import engine, engine_words, file_list, kept, literal, new_name, quoted, registered, several
+from .embedded import engine, engine_words, file_list, kept, literal, new_name, quoted, registered, row_count, several
 from .errors import InputError, nearest
 from prodnb.files import (
     FUNCTION,
@@ -35,7 +35,7 @@ from prodnb.files import (
 )
 from .text_files import csv_shape, json_rows
 
-# %% ../nbs/205_tables.ipynb #e568c59c
+# %% ../nbs/205_tables.ipynb #4cc55e8e
 CSV_IN_MEMORY = 100_000_000  # bytes: a smaller CSV is parsed once and kept, a larger one is read anew by every query
 
 
@@ -62,7 +62,7 @@ def _open_csv(files: list[Path], names: list[str], where: str) -> ibis.Table:
         table = kept(
             "table" if small else "view", f"SELECT {wanted} FROM read_csv({file_list(files)}, {options}, types={{{types}}})"
         )
-        counted = int(table.count().execute())
+        counted = row_count(table)
     if counted != (rows := sum(shape.rows for shape in shapes)) or table.columns != shapes[0].header:
         fix = "write the file again, as Parquet if you can"
         raise InputError(f"two readers disagree about {several(names)}: {rows:,} rows and {counted:,} rows", where=where, fix=fix)
@@ -98,7 +98,7 @@ def _type_test(name: str, kind: str) -> str:
     )
     return f"CASE {' '.join(rules)} ELSE 'VARCHAR' END"
 
-# %% ../nbs/205_tables.ipynb #fba4f20e
+# %% ../nbs/205_tables.ipynb #7240a251
 def _open_parquet(files: list[Path], names: list[str], where: str) -> ibis.Table:
     import pyarrow.parquet as parquet
 
@@ -114,10 +114,10 @@ def _open_parquet(files: list[Path], names: list[str], where: str) -> ibis.Table
     options = f"hive_partitioning={str(hive).lower()}, union_by_name=true"
     with engine_words(files, names, where, "copy or write the file again"):
         table = kept("view", f"SELECT * FROM read_parquet({file_list(files)}, {options})")
-        table.count().execute()
+        row_count(table)
     return table
 
-# %% ../nbs/205_tables.ipynb #19a991ca
+# %% ../nbs/205_tables.ipynb #62595177
 def _open_json(files: list[Path], names: list[str], where: str) -> ibis.Table:
     rows = 0
     for file, name in zip(files, names, strict=True):
@@ -126,7 +126,7 @@ def _open_json(files: list[Path], names: list[str], where: str) -> ibis.Table:
     options = f"format={form!r}, sample_size=-1, ignore_errors=false, union_by_name=true, maximum_object_size=134217728"
     with engine_words(files, names, where):
         table = kept("table", f"SELECT * FROM read_json({file_list(files)}, {options})")
-        counted = int(table.count().execute())
+        counted = row_count(table)
     if counted != rows:
         raise InputError(f"two readers disagree about {names[0]}: {rows:,} rows and {counted:,} rows", where=where)
     return table
