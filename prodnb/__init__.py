@@ -5,10 +5,12 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "check_quality": "prodnb.quality",
     "check_drift": "prodnb.drift",
+    "check_integrity": "prodnb.integrity",
     "check_explainability": "prodnb.explainability",
     "check_cost": "prodnb.cost",
+    "find_errors": "prodnb.cells",
 }
-__all__ = ["__version__", "check_cost", "check_drift", "check_explainability", "check_quality"]
+__all__ = ["__version__", "check_cost", "check_drift", "check_explainability", "check_integrity", "check_quality", "find_errors"]
 
 
 def __getattr__(name: str):

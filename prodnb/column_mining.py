@@ -6,10 +6,10 @@
 __all__ = ['MIN_LEVEL_ROWS', 'MAX_LISTED', 'BATCH', 'HELD', 'USUAL', 'DECIMALS', 'PATTERNS', 'ColumnFacts', 'column_facts',
            'number_rules', 'pattern_regex', 'text_rules', 'logical_type', 'column_rules']
 
-# %% ../nbs/320_column_mining.ipynb #f7a7aa39
+# %% ../nbs/320_column_mining.ipynb #ec05f396
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ibis
@@ -20,11 +20,12 @@ from .profile import kind_of
 from .relations import outward
 from .roles import IDENTIFIER, Roles
 from .rules import Rule
+from .scan import Expression, Source, blank, filled, scan, source_of
 
-# %% ../nbs/320_column_mining.ipynb #4e5b717a
+# %% ../nbs/320_column_mining.ipynb #2cabb2f0
 MIN_LEVEL_ROWS = 5  # rows that must hold a value for a rule to name it
 MAX_LISTED = 100  # values in one rule
-BATCH = 50  # columns in one query
+BATCH = 50  # columns whose values are counted in one query
 HELD = 0.98  # a candidate that fewer of the mining rows hold is none
 USUAL = (0.005, 0.995)  # quantiles of the usual range
 DECIMALS = (-1, 0, 1, 2, 3)
@@ -57,26 +58,9 @@ class ColumnFacts:
         """Are most values their own: an identifier, a name, a free text, a measurement?"""
         return self.distinct * 2 > self.present or (self.kind == "level" and self.distinct * 5 > self.present)
 
-# %% ../nbs/320_column_mining.ipynb #1cb4249f
-def _number_sums(i: int, x: ibis.Column) -> dict[str, ibis.Scalar]:
-    sums = {f"low{i}": x.min(), f"high{i}": x.max(), f"q{i}": x.quantile(USUAL[0]), f"h{i}": x.quantile(USUAL[1])}
-    return sums | {f"fit{i}_{d + 1}": (x == x.round(d)).sum() for d in DECIMALS}
-
-
-def _text_sums(i: int, x: ibis.Column) -> dict[str, ibis.Scalar]:
-    trimmed = x.strip()
-    return {
-        f"short{i}": x.length().min(),
-        f"long{i}": x.length().max(),
-        f"blank{i}": (trimmed == "").sum(),
-        f"edged{i}": (trimmed != x).sum(),
-        f"foreign{i}": x.re_search("[^\\x00-\\x7F]").sum(),
-    }
-
-
-def _value(table: ibis.Table, column: str) -> ibis.Column:
+# %% ../nbs/320_column_mining.ipynb #ae15a476
+def _plain(x: ibis.Column) -> ibis.Column:
     """A column as it is counted: finite numbers, texts, truth; all else as it is."""
-    x = table[column]
     if x.type().is_floating():
         x = ibis.ifelse(x.cast("float64").abs() <= LARGEST, x.cast("float64"), None)
     elif x.type().is_decimal():
@@ -84,60 +68,93 @@ def _value(table: ibis.Table, column: str) -> ibis.Column:
     return x.cast("string") if kind_of(x.type()) == "level" else x
 
 
+def _fit(digits: int) -> Expression:
+    return lambda x: (_plain(x) == _plain(x).round(digits)).sum()
+
+
+_ALL: Mapping[str, Expression] = {"present": lambda x: _plain(x).count()}
+_DISTINCT: Mapping[str, Expression] = {"distinct": lambda x: _plain(x).nunique()}
+_NUMBER: Mapping[str, Expression] = {
+    "low": lambda x: _plain(x).min(), "high": lambda x: _plain(x).max(),
+    "q": lambda x: _plain(x).quantile(USUAL[0]), "h": lambda x: _plain(x).quantile(USUAL[1]), **{f"fit{d}": _fit(d) for d in DECIMALS},
+}  # fmt: skip
+_TEXT: Mapping[str, Expression] = {
+    "short": lambda x: _plain(x).length().min(), "long": lambda x: _plain(x).length().max(), "blank": lambda x: (_plain(x).strip() == "").sum(),
+    "edged": lambda x: (_plain(x).strip() != _plain(x)).sum(), "foreign": lambda x: _plain(x).re_search("[^\\x00-\\x7F]").sum(),
+}  # fmt: skip
+
+
+def _asked(kind: str) -> dict[str, Expression]:
+    return {
+        **_ALL,
+        **({} if kind == "other" else _DISTINCT),
+        **(_NUMBER if kind == "number" else _TEXT if kind == "level" else {}),
+    }
+
+
 def column_facts(table: ibis.Table, columns: Sequence[str]) -> list[ColumnFacts]:
-    """Count what the candidates need, all columns of one kind at once, in the engine."""
-    found = []
+    """Count what the candidates need, many columns at once, in the engine."""
     with reading():
-        for start in range(0, len(columns), BATCH):
-            found += _facts(table, columns[start : start + BATCH])
-    return found
+        source, rows = source_of(table)
+        kinds = {c: kind_of(table[c].type()) for c in columns}
+        counted = scan(source, {c: _asked(kinds[c]) for c in columns})
+        facts = {c: _fact(table, c, kinds[c], rows, counted[c]) for c in columns}
+        most = {c: 20 * MAX_LISTED if f.kind == "level" else MAX_LISTED if f.integer else 12 for c, f in facts.items()}
+        few = [
+            c for c, f in facts.items() if f.kind in ("number", "level", "boolean") and 0 < f.distinct <= min(most[c], f.present)
+        ]
+        texts = [c for c, f in facts.items() if f.kind == "level" and f.present and not f.foreign]
+        levels, shapes = _held(source, few, _plain, MAX_LISTED + 1), _held(source, texts, _shape, PATTERNS + 1)
+    return [replace(f, levels=levels.get(c, {}), patterns=shapes.get(c, {})) for c, f in facts.items()]
 
 
-def _facts(table: ibis.Table, columns: Sequence[str]) -> list[ColumnFacts]:
-    values = table.select(**{f"c{i}": _value(table, c) for i, c in enumerate(columns)})
-    kinds = [kind_of(table[c].type()) for c in columns]
-    sums: dict[str, Any] = {"rows": values.count()}
-    for i, kind in enumerate(kinds):
-        x = values[f"c{i}"]
-        sums[f"present{i}"] = x.count()
-        if kind != "other":
-            sums[f"distinct{i}"] = x.nunique()
-        sums |= _number_sums(i, x) if kind == "number" else _text_sums(i, x) if kind == "level" else {}
-    row = values.aggregate(**sums).to_pyarrow().to_pylist()[0]
-    return [_fact(table, c, kinds[i], {k: row.get(f"{k}{i}") for k in _FACTS}, row, i) for i, c in enumerate(columns)]
-
-
-_FACTS = ("present", "distinct", "low", "high", "q", "h", "short", "long", "blank", "edged", "foreign")
-
-
-def _fact(table: ibis.Table, name: str, kind: str, f: Mapping[str, Any], row: Mapping[str, Any], i: int) -> ColumnFacts:
+def _fact(table: ibis.Table, name: str, kind: str, rows: int, f: Mapping[str, Any]) -> ColumnFacts:
     facts: dict[str, Any] = {
         "name": name,
         "kind": kind,
-        "rows": row["rows"],
+        "rows": rows,
         "present": f["present"],
-        "distinct": f["distinct"] or 0,
+        "distinct": f.get("distinct") or 0,
     }
     facts["integer"] = table[name].type().is_integer()
     if kind == "number" and f["present"]:
         facts |= {"low": float(f["low"]), "high": float(f["high"]), "usual": (float(f["q"]), float(f["h"]))}
-        facts["fits"] = {d: row[f"fit{i}_{d + 1}"] for d in DECIMALS}
+        facts["fits"] = {d: f[f"fit{d}"] for d in DECIMALS}
     if kind == "level" and f["present"]:
         facts |= {"lengths": (f["short"], f["long"]), "blank": f["blank"], "edged": f["edged"], "foreign": f["foreign"]}
-    most = 20 * MAX_LISTED if kind == "level" else MAX_LISTED if facts["integer"] else 12
-    if kind in ("number", "level", "boolean") and 0 < facts["distinct"] <= min(most, facts["present"]):
-        facts["levels"] = _held(table.select(value=_value(table, name)))
-    if kind == "level" and f["present"] and not f["foreign"]:
-        classes = _value(table, name).re_replace("[A-Z]", "A").re_replace("[a-z]", "a").re_replace("[0-9]", "9")
-        facts["patterns"] = _held(table.select(value=classes), PATTERNS + 1)
     return ColumnFacts(**facts)
 
 
-def _held(table: ibis.Table, most: int = MAX_LISTED + 1) -> dict[Any, int]:
-    """The most frequent values that enough rows hold."""
-    counted = table.filter(table.value.notnull()).group_by("value").aggregate(n=lambda t: t.count())
-    kept = counted.filter(counted.n >= MIN_LEVEL_ROWS).order_by([ibis.desc("n"), "value"]).limit(most)
-    return {row["value"]: row["n"] for row in kept.to_pyarrow().to_pylist()}
+def _shape(x: ibis.Column) -> ibis.Column:
+    return _plain(x).re_replace("[A-Z]", "A").re_replace("[a-z]", "a").re_replace("[0-9]", "9")
+
+
+def _frequent(table: ibis.Table, value: Expression, most: int) -> ibis.Table:
+    """The most frequent values of the one column of a table that enough rows hold."""
+    held = table.select(value=value(table[table.columns[0]]))
+    counted = held.filter(held.value.notnull()).group_by("value").aggregate(n=lambda t: t.count())
+    return counted.filter(counted.n >= MIN_LEVEL_ROWS).order_by([ibis.desc("n"), "value"]).limit(most)
+
+
+def _held(source: Source, columns: Sequence[str], value: Expression, most: int) -> dict[str, dict[Any, int]]:
+    """The frequent values of each column: those of one type in one statement, compiled once."""
+    found: dict[str, dict[Any, int]] = {c: {} for c in columns}
+    if source.sql is None:
+        for c in columns:
+            rows = _frequent(source.table.select(c), value, most).to_pyarrow().to_pylist()
+            found[c] = {row["value"]: row["n"] for row in rows}
+        return found
+    by_type: dict[Any, list[str]] = {}
+    for c in columns:
+        by_type.setdefault(source.table[c].type(), []).append(c)
+    for dtype, same in by_type.items():
+        template = str(source.backend.compile(_frequent(blank(dtype), value, most)))
+        for start in range(0, len(same), BATCH):
+            names = same[start : start + BATCH]
+            parts = (f"SELECT {i} AS i, value, n FROM ({filled(source, template, c)}) AS p{i}" for i, c in enumerate(names))
+            for i, level, n in source.rows(" UNION ALL ".join(parts)):
+                found[names[i]][level] = n
+    return found
 
 # %% ../nbs/320_column_mining.ipynb #4fd76d30
 def number_rules(f: ColumnFacts) -> list[Rule]:

@@ -67,16 +67,20 @@ def range_allowance(n_reference: int, alpha: float) -> float:
     """
     return float(beta.isf(alpha, 2, n_reference - 1)) if n_reference > 1 else 1.0
 
-# %% ../nbs/330_comparison.ipynb #95cae9e7
+# %% ../nbs/330_comparison.ipynb #97c7f4ae
+def _chance(p: float) -> str:
+    return "p < 1e-99" if p < 1e-99 else f"p = {p:.2g}"
+
+
 def evidence_first(alpha: float) -> Rule:
     """Build the way to judge a share: it passes unless p < `alpha`; then its interval decides."""
 
     def rule(s: Statistic, limit: Limit) -> tuple[str, str]:
         if s.p is None or s.p < alpha:
             outcome, words = by_interval(s, limit)
-            return outcome, words if s.p is None else f"{words}; more than chance explains (p = {s.p:.2g})"
+            return outcome, words if s.p is None else f"{words}; more than chance explains ({_chance(s.p)})"
         seen = f"; {number(s.detectable, s.unit)} or more would have been seen" if s.detectable is not None else ""
-        return "passed", f"{number(s.value, s.unit)} is what chance explains (p = {s.p:.2g}){seen}"
+        return "passed", f"{number(s.value, s.unit)} is what chance explains ({_chance(s.p)}){seen}"
 
     return rule
 

@@ -217,7 +217,7 @@ def _order_sql(rule: Rule) -> str:
 def _name_of(spec: str) -> str:
     return spec.rpartition("::")[2] if "::" in spec else Path(spec).stem
 
-# %% ../nbs/308_enforce.ipynb #e38d69c8
+# %% ../nbs/308_enforce.ipynb #e04455b7
 def _judged_rows(rule: Rule, row: Mapping[str, Any], level: float) -> Finding:
     from prodnb.intervals import clopper_pearson
 
@@ -230,13 +230,17 @@ def _judged_rows(rule: Rule, row: Mapping[str, Any], level: float) -> Finding:
     low, high = (float(end) for end in clopper_pearson(failed, n, level=level))
     share = failed / n
     wrong = low > rule.max_share if rule.evidence else share > rule.max_share
-    words = f"{failed:,} of {n:,} rows break it ({number(share, 'share')}; {100 * level:.6g} % interval {number(low, 'share')} to {number(high, 'share')})"
+    words = f"{failed:,} of {n:,} rows break it ({number(share, 'share')}{_interval_words(low, high, level)})"
     words += f"; {number(rule.max_share, 'share')} are allowed" if rule.max_share else ""
     if rule.evidence and not wrong and share > rule.max_share:
         words += ", and so many rows cannot show more"
     return Finding(
         rule, _outcome(rule, wrong), n, failed, share, min(low, share), max(high, share), level, message=f"{rule.name}: {words}"
     )
+
+
+def _interval_words(low: float, high: float, level: float) -> str:
+    return f"; {100 * level:.6g} % interval {number(low, 'share')} to {number(high, 'share')}"
 
 
 def _outcome(rule: Rule, wrong: bool) -> str:
@@ -337,7 +341,7 @@ def _query(rule: Rule, table: Table, facts: Facts, folder: Path, called: str) ->
     other = other_table(rule.option("table"), folder).schema() if rule.kind == "in_table" else None
     return failing_query(rule, table.schema(), facts=facts, other=other, called=called)
 
-# %% ../nbs/308_enforce.ipynb #6e363437
+# %% ../nbs/308_enforce.ipynb #10143aae
 _REASON = "the contract asks for it"
 
 
@@ -360,4 +364,7 @@ def _verdict(finding: Finding) -> Verdict:
         high=finding.high, level=finding.level, about=rule.about,
         method="share of the rows that break the rule; Clopper-Pearson interval" if share else "1 if the rule is broken, 0 if not",
     )  # fmt: skip
-    return judge(statistic, limit, rule=lambda s, lim: (finding.outcome, finding.message))
+    words = finding.message.removeprefix(f"{rule.name}: ")
+    if finding.low is not None:  # a verdict tells the interval by itself
+        words = words.replace(_interval_words(finding.low, finding.high, finding.level), "")
+    return judge(statistic, limit, rule=lambda s, lim: (finding.outcome, words))

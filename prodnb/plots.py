@@ -49,7 +49,7 @@ def label(name: Any, most: int = 28) -> str:
         shown = f"{shown[:head]}…{shown[len(shown) - (most - 1 - head) :]}"
     return shown.replace("\\$", "$").replace("$", r"\$") or "(no name)"
 
-# %% ../nbs/400_plots.ipynb #366c09ca
+# %% ../nbs/400_plots.ipynb #e2f06833
 def figure(
     title: str, *, rows: int = 1, columns: int = 1, height: float = 3.4, **keywords: Any
 ) -> tuple["Figure", Sequence[Sequence["Axes"]]]:
@@ -103,14 +103,14 @@ def names_down(ax: "Axes", names: Sequence[Any]) -> None:
     ax.grid(axis="y", visible=False)
 
 
-def percent_across(ax: "Axes", least: float = 0.01) -> None:
+def percent_across(ax: "Axes", least: float = 0.01, decimals: int | None = None) -> None:
     """Label the axis across in per cent, from zero."""
     from matplotlib.ticker import PercentFormatter
 
     ax.set_xlim(0, max(ax.get_xlim()[1], least))
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None if ax.get_xlim()[1] > 0.05 else 1))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=decimals if ax.get_xlim()[1] > 0.05 else 1))
 
-# %% ../nbs/400_plots.ipynb #f85eaa37
+# %% ../nbs/400_plots.ipynb #d6f53e01
 def draw_numbers(ax: "Axes", cells: Sequence[Mapping[str, Any]], *, small: bool = False) -> None:
     """Draw the cumulated share of a number or a time, from the cells of a `distributions` table; small without words."""
     placed = [c for c in cells if c["to"] is not None]
@@ -164,16 +164,19 @@ def _day(seconds: float) -> Any:
 
 def draw_levels(ax: "Axes", cells: Sequence[Mapping[str, Any]], most: int = 8, *, small: bool = False) -> None:
     """Draw bars of the most frequent levels, from the cells of a `distributions` table; small without words."""
-    ordered = sorted(cells, key=lambda c: -max(c["reference"], c["current"]))
+    ordered = sorted(cells, key=lambda c: (c["cell"] == "all further levels", -max(c["reference"], c["current"])))
     shown = [*ordered[:most]]
     if len(ordered) > most:
         rest = {k: sum(c[k] for c in ordered[most:]) for k in ("reference", "current")}
-        shown.append({"cell": f"{len(ordered) - most} further levels", **rest})
+        uncounted = ordered[-1]["cell"] == "all further levels"
+        shown.append({"cell": "the rest" if small or uncounted else f"{len(ordered) - most} further levels", **rest})
     ys = range(len(shown))
     ax.barh([y - 0.2 for y in ys], [c["reference"] for c in shown], height=0.38, color=REFERENCE)
     ax.barh([y + 0.2 for y in ys], [c["current"] for c in shown], height=0.38, color=CURRENT)
     names_down(ax, [label(c["cell"], 16) for c in shown])
     ax.set_yticks(list(ys), [label(c["cell"], 10 if small else 16) for c in shown], fontsize=7 if small else 8)
-    percent_across(ax)
-    if not small:
+    percent_across(ax, decimals=0 if small else None)
+    if small:
+        ax.locator_params(axis="x", nbins=3)
+    else:
         ax.set_xlabel("share of rows")

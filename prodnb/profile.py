@@ -91,11 +91,11 @@ def _first_pass(
             drawn |= dict(zip(batch, sample_numbers(source, replace(sample, columns=batch)), strict=True))
     return first, {c: np.sort(values[np.isfinite(values)]) for c, values in drawn.items()}
 
-# %% ../nbs/230_profile.ipynb #e404ccf4
+# %% ../nbs/230_profile.ipynb #9f1df94d
 def _points(kind: str, facts: Mapping[str, Any]) -> list[float]:
     """Single values of a number or a time that are counted exactly: zero, and codes for missing values."""
-    codes = (0.0, *NUMBER_CODES) if kind == "number" else tuple(TIME_CODES.values())
-    return codes_between(codes, facts["low"], facts["high"])
+    codes = codes_between(NUMBER_CODES if kind == "number" else tuple(TIME_CODES.values()), facts["low"], facts["high"])
+    return [0.0, *codes] if kind == "number" else codes  # zero always: it parts the negatives from the rest of their bin
 
 
 def _rest(column: ibis.Column) -> ibis.Column:

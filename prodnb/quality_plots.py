@@ -104,7 +104,7 @@ def plot_outside(result: CheckResult) -> "Figure":
         ax.barh(ys, [shown[y][side] for y in ys], height=0.6, color=colour, hatch=hatch, edgecolor="white", label=side)
     return _finish(fig, ax, [r["column"] for r in shown], "share of rows")
 
-# %% ../nbs/405_quality_plots.ipynb #4981910f
+# %% ../nbs/405_quality_plots.ipynb #a1f978e7
 PANELS_ACROSS = 4
 
 
@@ -136,7 +136,7 @@ def _small_panel(ax: "Axes", cells: Sequence[Any], outcome: str) -> None:
     if ordered:
         draw_numbers(ax, cells, small=True)
         ax.set_yticks([0, 0.5, 1], ["0", "½", "1"], fontsize=7)
-        ax.locator_params(axis="x", nbins=4) if cells[0]["kind"] == "number" else ax.set_xticks(ax.get_xticks()[::3])
+        ax.locator_params(axis="x", nbins=4) if cells[0]["kind"] == "number" else ax.set_xticks(ax.get_xticks()[1:-1:3][:2])
     else:
         draw_levels(ax, cells, most=4, small=True)
     ax.tick_params(axis="x", labelsize=7, rotation=0)
