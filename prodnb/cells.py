@@ -135,7 +135,7 @@ def _not_looked_at(text: TextTable, columns: Sequence[Values]) -> tuple[str, ...
         out.append(f"dependencies were mined on about {SAMPLE:,} of {text.rows:,} rows (and then held against all)")
     return tuple(out)
 
-# %% ../nbs/327_cells.ipynb #7a31d0c4
+# %% ../nbs/327_cells.ipynb #f38645ef
 def read_labels(labels: Any, columns: Sequence[str], rows: int, *, folder: Path = Path(".")) -> pd.DataFrame:
     """Read which cells of which rows are wrong.
 
@@ -170,7 +170,7 @@ def read_labels(labels: Any, columns: Sequence[str], rows: int, *, folder: Path 
         raise InputError(f"the table has no column {unknown[0]!r}", where="labels", fix=nearest(unknown[0], columns))
     error = pd.to_numeric(frame["error"].replace({"true": 1, "false": 0, "True": 1, "False": 0}), errors="coerce")
     if (bad := ~error.isin([0, 1])).any():
-        raise InputError(f"error is {frame.loc[bad, 'error'].iloc[0]!r}", where="labels", expected="1 (wrong) or 0 (right)")
+        raise InputError(f"error is {frame.loc[bad, 'error'].tolist()[0]!r}", where="labels", expected="1 (wrong) or 0 (right)")
     found = pd.DataFrame(
         {"row": number.astype(int), "col": [columns.index(str(c)) for c in frame["column"]], "error": error.astype(bool)}
     )

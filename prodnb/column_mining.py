@@ -58,7 +58,7 @@ class ColumnFacts:
         """Are most values their own: an identifier, a name, a free text, a measurement?"""
         return self.distinct * 2 > self.present or (self.kind == "level" and self.distinct * 5 > self.present)
 
-# %% ../nbs/320_column_mining.ipynb #ae15a476
+# %% ../nbs/320_column_mining.ipynb #c4061180
 def _plain(x: ibis.Column) -> ibis.Column:
     """A column as it is counted: finite numbers, texts, truth; all else as it is."""
     if x.type().is_floating():
@@ -119,9 +119,9 @@ def _fact(table: ibis.Table, name: str, kind: str, rows: int, f: Mapping[str, An
     facts["integer"] = table[name].type().is_integer()
     if kind == "number" and f["present"]:
         facts |= {"low": float(f["low"]), "high": float(f["high"]), "usual": (float(f["q"]), float(f["h"]))}
-        facts["fits"] = {d: f[f"fit{d}"] for d in DECIMALS}
+        facts["fits"] = {d: int(f[f"fit{d}"]) for d in DECIMALS}
     if kind == "level" and f["present"]:
-        facts |= {"lengths": (f["short"], f["long"]), "blank": f["blank"], "edged": f["edged"], "foreign": f["foreign"]}
+        facts |= {"lengths": (f["short"], f["long"]), **{k: int(f[k]) for k in ("blank", "edged", "foreign")}}
     return ColumnFacts(**facts)
 
 

@@ -6,7 +6,7 @@
 __all__ = ['contract_app', 'TableArgument', 'ContractFile', 'Output', 'Force', 'WhichTable', 'learn_contract', 'import_contract',
            'check_contract', 'split_table', 'find_errors_command']
 
-# %% ../nbs/685_data_commands.ipynb #3b1456eb
+# %% ../nbs/685_data_commands.ipynb #3232c61f
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from .console import err, out, outcome_text, print_json, safe, stdout_for_us_alone
 from .errors import InputError
+from .replacing import reads
 
 # %% ../nbs/685_data_commands.ipynb #cfd6d034
 contract_app = typer.Typer(
@@ -39,7 +40,7 @@ WhichTable = Annotated[
     str | None, typer.Option("--table", metavar="NAME", help="Which table of the file, where it describes several.")
 ]
 
-# %% ../nbs/685_data_commands.ipynb #4d648d89
+# %% ../nbs/685_data_commands.ipynb #c1b207b7
 @contextlib.contextmanager
 def _working(on: str) -> Iterator[Any]:
     """Say on standard error what is being done, keep standard output clean, and end with 2 when stopped."""
@@ -70,6 +71,10 @@ def _free(*files: Path | None, force: bool, keep: Sequence[str | Path] = ()) -> 
             raise InputError(f"cannot write {file.name}: {why}")
         if file.resolve() in {Path(k).resolve() for k in keep}:
             raise InputError(f"{file.name} is read by this command, and would be overwritten", fix="name another file")
+        if any(reads(source, file) for source in keep):
+            raise InputError(
+                f"{file.name} is, or would become, a part of the table that this command reads", fix="name another file"
+            )
         if file.exists() and not force:
             raise InputError(f"{file.name} is there already", fix="name another file, or add --force to overwrite it")
     if len({f.resolve() for f in given}) < len(given):
@@ -215,7 +220,7 @@ def _show(name: str, outcome: str, rows: list[dict[str, Any]]) -> None:
     words = f"  {safe(name)}: {counts or 'no rule'}" + ("" if counts else "; nothing was looked at")
     out.print(Text("Verdict: ").append_text(outcome_text(outcome)).append(words), soft_wrap=True)
 
-# %% ../nbs/685_data_commands.ipynb #c178b602
+# %% ../nbs/685_data_commands.ipynb #c3d620cc
 @contract_app.command("split")
 def split_table(
     file: ContractFile,
@@ -227,7 +232,7 @@ def split_table(
     which: WhichTable = None,
     force: Force = False,
 ) -> None:
-    """Write the rows that hold to a contract and those that do not; none is lost, which is counted before anything is written."""
+    """Write the rows that hold to a contract and those that do not; none is lost, which is counted and compared before the files get their names."""
     _free(good, bad, force=force, keep=[file, table])
     with _working(f"Reading {Path(table).name}") as say:
         from prodnb.contract import read_contract
@@ -243,7 +248,7 @@ def split_table(
         if n:
             out.print(Text(safe(f"  {n:,}  {name}")), soft_wrap=True)
 
-# %% ../nbs/685_data_commands.ipynb #52dc9f77
+# %% ../nbs/685_data_commands.ipynb #94a6e303
 def find_errors_command(
     table: TableArgument,
     labels: Annotated[
@@ -255,7 +260,12 @@ def find_errors_command(
         ),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write the cells: row (from 0), column, value, rule, score.")
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write the cells: row (from 0), column, value, rule, score. Values are written as they are; a spreadsheet may take one that begins with =, +, - or @ for a formula.",
+        ),
     ] = None,
     force: Force = False,
 ) -> None:

@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['SURPRISE', 'MAX_BLOCKS', 'Doubles', 'Shared', 'Conflicts', 'comparable', 'row_key', 'by_richness', 'doubled_rows',
-           'normalised', 'near_doubles', 'shared_rows', 'conflicting_labels']
+           'normalised', 'rounded_doubles', 'near_doubles', 'shared_rows', 'conflicting_labels']
 
-# %% ../nbs/335_doubles.ipynb #9b7e2d0a
+# %% ../nbs/335_doubles.ipynb #f8a64772
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ibis
 
-# %% ../nbs/335_doubles.ipynb #7244494b
+# %% ../nbs/335_doubles.ipynb #4efa51e9
 SURPRISE = 0.01  # a double is surprising if chance gives such a row fewer equal ones
 MAX_BLOCKS = 40  # columns that a near double may differ in, one at a time; more columns are taken in blocks
 
@@ -24,6 +25,7 @@ class Doubles:
     rows: int  # that were looked at
     repeated: int  # rows beyond the first of each group of equal (or nearly equal) rows
     surprising: int  # of these, those that chance does not explain
+    pairs: int = 0  # of equal rows, whether chance explains them or not; not counted for near doubles
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ def by_richness(table: ibis.Table, columns: Sequence[str]) -> list[str]:
 def _first(table: ibis.Table) -> dict:
     return table.to_pyarrow().to_pylist()[0]
 
-# %% ../nbs/335_doubles.ipynb #ade8db4a
-def _judged(rows: ibis.Table, groups: ibis.Table, n: ibis.Value | int, thinned: int = 1) -> tuple[int, int]:
-    """Rows beyond the first of each group, and those of them that chance does not explain.
+# %% ../nbs/335_doubles.ipynb #b56ce392
+def _judged(rows: ibis.Table, groups: ibis.Table, n: ibis.Value | int, thinned: int = 1) -> tuple[int, int, int]:
+    """Rows beyond the first of each group, those of them that chance does not explain, and the pairs of rows in all groups.
 
     `groups` holds m (rows) and the keys a and b of both halves; `rows` all rows with the keys a and b.
     """
@@ -89,8 +91,9 @@ def _judged(rows: ibis.Table, groups: ibis.Table, n: ibis.Value | int, thinned: 
         sizes = alike.group_by(alike[half].name(f"key_{half}")).aggregate(**{f"n{half}": alike.count()})
         found = found.join(sizes, found[half] == sizes[f"key_{half}"])
     chance = (found.na - found.m).cast("float64") * (found.nb - found.m) * thinned / n
-    row = _first(found.aggregate(all=(found.m - 1).sum(), odd=ibis.ifelse(chance < SURPRISE, found.m - 1, 0).sum()))
-    return int(row["all"] or 0), int(row["odd"] or 0)
+    odd, pairs = ibis.ifelse(chance < SURPRISE, found.m - 1, 0).sum(), (found.m.cast("float64") * (found.m - 1) / 2).sum()
+    row = _first(found.aggregate(all=(found.m - 1).sum(), odd=odd, pairs=pairs))
+    return int(row["all"] or 0), int(row["odd"] or 0), int(row["pairs"] or 0)
 
 
 def doubled_rows(table: ibis.Table, columns: Sequence[str], *, portable: bool | None = None) -> Doubles:
@@ -114,25 +117,69 @@ def doubled_rows(table: ibis.Table, columns: Sequence[str], *, portable: bool | 
     groups = rows.group_by("key").aggregate(m=rows.count(), a=rows.a.max(), b=rows.b.max())
     return Doubles(n, *_judged(rows, groups.filter(groups.m > 1), n))
 
-# %% ../nbs/335_doubles.ipynb #bc1f3649
+# %% ../nbs/335_doubles.ipynb #c6261eaa
+def _spreads(table: ibis.Table, columns: Sequence[str]) -> dict[str, float]:
+    """Distance between the quartiles (approximate) of numbers; without the columns in which it is zero or not finite."""
+    if not columns:
+        return {}
+    finite = {c: table[c].cast("float64").nullif(float("nan")).nullif(float("inf")).nullif(-float("inf")) for c in columns}
+    ends = {f"{e}{i}": finite[c].approx_quantile(q) for i, c in enumerate(columns) for e, q in (("low", 0.25), ("high", 0.75))}
+    row = _first(table.aggregate(**ends))
+    found = {c: (row[f"high{i}"] or 0.0) - (row[f"low{i}"] or 0.0) for i, c in enumerate(columns)}
+    return {c: spread for c, spread in found.items() if 1e-290 < spread < 1e290}
+
+
 def normalised(table: ibis.Table, columns: Sequence[str], digits: int = 3) -> ibis.Table:
-    """Return a table with numbers rounded to `digits` significant digits, and texts without case and without extra spaces."""
+    """Return a table with rounded numbers, and texts without case and without extra spaces.
 
-    def plain(column: ibis.Value) -> ibis.Value:
-        if column.type().is_floating() or column.type().is_decimal():
-            number = column.cast("float64")
-            scale = ibis.literal(10.0) ** (digits - 1 - number.abs().log10().floor())
-            usable = (number.abs() > 1e-290) & (number.abs() < 1e290)
-            return ibis.ifelse(usable, (number * scale).round() / scale, number)
-        if column.type().is_string():
-            return column.lower().re_replace(r"\s+", " ").strip()
-        return column
+    Parameters
+    ----------
+    table : any ibis table.
+    columns : of the new table.
+    digits : floats are rounded to so many digits of the distance between the quartiles of their column; of themselves where that is 0.
+    """
+    rounded = [c for c in columns if table[c].type().is_floating() or table[c].type().is_decimal()]
+    spreads = _spreads(table, rounded)
 
-    return table.select(**{c: plain(table[c]) for c in columns})
+    def plain(c: str) -> ibis.Value:
+        if c in rounded:
+            number = table[c].cast("float64")
+            size = number.abs()
+            if c in spreads:
+                scale = ibis.literal(10.0 ** (digits - 1 - math.floor(math.log10(spreads[c]))))
+                return ibis.ifelse(size * scale < 1e15, (number * scale).round() / scale, number)
+            scale = ibis.literal(10.0) ** (digits - 1 - size.log10().floor())
+            return ibis.ifelse((size > 1e-290) & (size < 1e290), (number * scale).round() / scale, number)
+        return table[c].lower().re_replace(r"\s+", " ").strip() if table[c].type().is_string() else table[c]
+
+    return table.select(**{c: plain(c) for c in columns})
+
+
+def rounded_doubles(table: ibis.Table, columns: Sequence[str], exact: Doubles) -> Doubles:
+    """Count the rows that repeat an earlier one only after `normalised`, without the share of them that rounding alone explains.
+
+    Parameters
+    ----------
+    table : any ibis table.
+    columns : sorted by `by_richness`.
+    exact : what `doubled_rows` says about the table.
+
+    Returns
+    -------
+    Doubles
+        `surprising` = doubles that neither chance (halves of the columns) nor the grid explains. Of the P pairs that are equal only so, at most (Q - P) / 9 are made by the grid if
+        one of a tenth of the digits makes Q: chance pairs grow at least tenfold with the step of the grid, copies stay.
+    """
+    rough = doubled_rows(normalised(table, columns), columns)
+    pairs, surprising = rough.pairs - exact.pairs, max(rough.surprising - exact.surprising, 0)
+    if pairs > 0 and surprising:
+        coarse = doubled_rows(normalised(table, columns, digits=2), columns)
+        surprising = round(surprising * max(1 - (coarse.pairs - rough.pairs) / 9 / pairs, 0.0))
+    return Doubles(exact.rows, max(rough.repeated - exact.repeated, 0), surprising, max(pairs, 0))
 
 
 def near_doubles(table: ibis.Table, columns: Sequence[str], *, most: int = 1_000_000, portable: bool | None = None) -> Doubles:
-    """Count the rows that equal another one in all columns but one.
+    """Count the rows that equal another one in all columns but one; beyond 40 columns, in all but one block of columns.
 
     Parameters
     ----------
@@ -145,6 +192,11 @@ def near_doubles(table: ibis.Table, columns: Sequence[str], *, most: int = 1_000
     -------
     Doubles
         `repeated` = rows beyond the first of each group that agrees in all other columns, but not in this one, summed over the columns.
+
+    Notes
+    -----
+    One pass per block. The i-th of at most `MAX_BLOCKS` blocks is every 40th column from the i-th on: up to 40 columns it is one column, with 120 it is three, and
+    rows may differ in all three.
     """
     n = int(table.count().to_pyarrow().as_py())
     if len(columns) < 5 or not n:
@@ -152,14 +204,14 @@ def near_doubles(table: ibis.Table, columns: Sequence[str], *, most: int = 1_000
     thin = 1 if portable or ibis.get_backend(table).name != "duckdb" else max(-(-n // most), 1)
     found, odd = 0, 0
     for i in range(min(len(columns), MAX_BLOCKS)):
-        some, surprising = _near(table, columns, columns[i::MAX_BLOCKS], thin, n, portable)
+        some, surprising, _ = _near(table, columns, columns[i::MAX_BLOCKS], thin, n, portable)
         found, odd = found + some * thin, odd + surprising * thin
     return Doubles(n, min(found, n), min(odd, n))
 
 
 def _near(
     table: ibis.Table, columns: Sequence[str], block: Sequence[str], thin: int, n: int, portable: bool | None
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Rows that differ in one block of columns alone."""
     others = [c for c in columns if c not in block]
     keys = {"key": others, "whole": columns, "a": others[::2], "b": others[1::2]}
@@ -168,7 +220,7 @@ def _near(
     ends = {"low": rows.whole.min(), "high": rows.whole.max()}
     groups = rows.group_by("key").aggregate(m=rows.count(), a=rows.a.max(), b=rows.b.max(), **ends)
     groups = groups.filter((groups.m > 1) & (groups.low != groups.high))
-    return _judged(rows, groups, n, thin) if int(groups.count().to_pyarrow().as_py()) else (0, 0)
+    return _judged(rows, groups, n, thin) if int(groups.count().to_pyarrow().as_py()) else (0, 0, 0)
 
 # %% ../nbs/335_doubles.ipynb #4cdc9440
 def shared_rows(first: ibis.Table, second: ibis.Table, columns: Sequence[str]) -> Shared:
@@ -196,7 +248,7 @@ def _same_types(first: ibis.Table, second: ibis.Table, columns: Sequence[str]) -
             kinds[c] = "float64" if one.is_numeric() and two.is_numeric() else "string"
     return tuple(t.select(**{c: t[c].cast(kinds[c]) if c in kinds else t[c] for c in columns}) for t in (first, second))
 
-# %% ../nbs/335_doubles.ipynb #82ba8a8f
+# %% ../nbs/335_doubles.ipynb #a44b0ddd
 def conflicting_labels(table: ibis.Table, columns: Sequence[str], target: str, *, numeric: bool = False) -> Conflicts:
     """Count the rows whose features equal those of rows with another target.
 
@@ -207,16 +259,16 @@ def conflicting_labels(table: ibis.Table, columns: Sequence[str], target: str, *
     target : the column to be predicted; rows without it are left out.
     numeric : is the target a number to be met, not a class?
     """
-    value = table[target].cast("float64") if numeric else table[target]
-    known = table[target].notnull() & (
-        ~value.isnan() & ~value.isinf() if numeric and table[target].type().is_floating() else True
-    )
-    kept = table.mutate(prodnb_key=row_key(table, columns), prodnb_y=value).filter(known)
+    known = table[target].notnull()
+    if numeric and table[target].type().is_floating():
+        known &= ~table[target].isnan() & ~table[target].isinf()
+    kept = table.mutate(
+        prodnb_key=row_key(table, columns), prodnb_y=table[target].cast("float64") if numeric else table[target]
+    ).filter(known)
+    if numeric:  # around their mean, so that squares of large numbers do not swallow small differences
+        kept = kept.mutate(prodnb_y=kept.prodnb_y - (kept.prodnb_y.mean().to_pyarrow().as_py() or 0.0))
     cells = kept.group_by("prodnb_key", "prodnb_y").aggregate(m=kept.count())
     sums = {"rows": cells.m.sum(), "top": cells.m.max(), "labels": cells.count()}
-    if numeric:
-        y = cells.prodnb_y
-        sums |= {"s": (y * cells.m).sum(), "q": (y * y * cells.m).sum()}
     g = cells.group_by("prodnb_key").aggregate(**sums)
     total = {
         "rows": g.rows.sum(),
@@ -224,10 +276,15 @@ def conflicting_labels(table: ibis.Table, columns: Sequence[str], target: str, *
         "torn": ibis.ifelse(g.labels > 1, g.rows, 0).sum(),
         "minority": (g.rows - g.top).sum(),
     }
-    if numeric:
-        total |= {"within": (g.q - g.s * g.s / g.rows).sum(), "s": g.s.sum(), "q": g.q.sum()}
     row = _first(g.aggregate(**total))
     counts = [int(row[k] or 0) for k in ("rows", "alike", "torn", "minority")]
-    if not numeric or not counts[0]:
-        return Conflicts(*counts, None, None)
-    return Conflicts(*counts, max(row["within"], 0.0), max(row["q"] - row["s"] ** 2 / counts[0], 0.0))
+    return Conflicts(*counts, *(_squares(cells) if numeric and counts[0] else (None, None)))
+
+
+def _squares(cells: ibis.Table) -> tuple[float, float]:
+    """Sums of squares around the means of the groups, and around the mean; a second pass, because differences of large sums lose all digits."""
+    means = cells.group_by("prodnb_key").aggregate(middle=(cells.prodnb_y * cells.m).sum() / cells.m.sum())
+    both = cells.join(means, "prodnb_key")
+    off = both.prodnb_y - both.middle
+    row = _first(both.aggregate(within=(off * off * both.m).sum(), total=(both.prodnb_y * both.prodnb_y * both.m).sum()))
+    return row["within"], row["total"]

@@ -6,8 +6,7 @@
 __all__ = ['Facts', 'Finding', 'with_conditions', 'sql_texts', 'with_engine', 'facts_about', 'prepared', 'failing_query',
            'engine_says', 'enforce', 'verdicts']
 
-# %% ../nbs/308_enforce.ipynb #81652b23
-import re
+# %% ../nbs/308_enforce.ipynb #f57a38fb
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,9 +18,8 @@ from ibis.expr.types import BooleanValue, Scalar, Table
 
 from .conditions import parse_condition
 from .distribution_rules import COUNTED
-from .embedded import first_row, quoted, reading, registered, row_count
+from .embedded import error_words, first_row, quoted, reading, registered, row_count
 from .errors import ProdnbError, nearest
-from .files import hide_paths
 from .grouped_rules import GROUPED, ORDERS, broken, other_table, placed, spoken_rows
 from .row_rules import present, spoken
 from .rules import Rule
@@ -217,7 +215,7 @@ def _order_sql(rule: Rule) -> str:
 def _name_of(spec: str) -> str:
     return spec.rpartition("::")[2] if "::" in spec else Path(spec).stem
 
-# %% ../nbs/308_enforce.ipynb #e04455b7
+# %% ../nbs/308_enforce.ipynb #f3378afa
 def _judged_rows(rule: Rule, row: Mapping[str, Any], level: float) -> Finding:
     from prodnb.intervals import clopper_pearson
 
@@ -232,11 +230,14 @@ def _judged_rows(rule: Rule, row: Mapping[str, Any], level: float) -> Finding:
     wrong = low > rule.max_share if rule.evidence else share > rule.max_share
     words = f"{failed:,} of {n:,} rows break it ({number(share, 'share')}{_interval_words(low, high, level)})"
     words += f"; {number(rule.max_share, 'share')} are allowed" if rule.max_share else ""
+    outcome = _outcome(rule, wrong)
     if rule.evidence and not wrong and share > rule.max_share:
-        words += ", and so many rows cannot show more"
-    return Finding(
-        rule, _outcome(rule, wrong), n, failed, share, min(low, share), max(high, share), level, message=f"{rule.name}: {words}"
-    )
+        hopeless = float(clopper_pearson(n, n, level=level)[0]) <= rule.max_share  # even if all of them broke it
+        words += ", and so few rows cannot show more" if hopeless else ", and so many rows cannot show more"
+        outcome = "unknown" if hopeless else outcome
+    if rule.kind == "z_score" and not wrong and row.get("spread") is None:
+        words, outcome = "fewer than two finite values: there is no standard deviation", "unknown"
+    return Finding(rule, outcome, n, failed, share, min(low, share), max(high, share), level, message=f"{rule.name}: {words}")
 
 
 def _interval_words(low: float, high: float, level: float) -> str:
@@ -255,13 +256,15 @@ def _judged_table(rule: Rule, decision: Decision) -> Finding:
 
 
 def _errored(rule: Rule, error: Exception) -> Finding:
-    return Finding(rule, "errored", message=f"{rule.name}: it cannot be judged: {engine_says(error)}")
+    return Finding(rule, "errored", message=f"{rule.name}: it cannot be judged: {engine_says(error, rule)}")
 
 
-def engine_says(error: Exception) -> str:
-    """The first line of an error; what an engine puts into single quotes may be a value of a row and is left out."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return text if isinstance(error, ProdnbError) else hide_paths(re.sub(r"'[^']*'?", "'...'", text))
+def engine_says(error: Exception, rule: Rule | None = None) -> str:
+    """Say in a line what an engine refused, and of which columns; no value of a row is in it."""
+    about = " or ".join(map(repr, rule.reads)) if rule else ""
+    if rule and rule.options.get("pattern") and type(error).__name__ == "InvalidInputException":
+        return f"its pattern {rule.option('pattern')!r} is no regular expression (RE2)"
+    return " ".join(error_words(error, about).split())
 
 
 def _missing_column(rule: Rule, table: Table) -> Finding | None:
@@ -272,7 +275,7 @@ def _missing_column(rule: Rule, table: Table) -> Finding | None:
     words = f"there is no column {gone[0]!r}; {nearest(gone[0], table.columns)}"
     return Finding(rule, "unknown", message=f"{rule.name}: {words}")
 
-# %% ../nbs/308_enforce.ipynb #298b7d8c
+# %% ../nbs/308_enforce.ipynb #8bbb5fce
 def enforce(
     rules: Sequence[Rule],
     table: Any,
@@ -308,23 +311,27 @@ def enforce(
         found |= {n: Finding(r, "unknown", 0, message=f"{r.name}: the table has no rows") for n, r in unseen}
     left = [(n, rule) for n, rule in enumerate(rules) if n not in found]
     asked = [(n, rule) for n, rule in left if rule.scope == "row" or rule.kind in STATISTICS]
-    facts = _facts(asked, table)
+    facts = _facts([rule for _, rule in asked], table)
     numbers = _ask(asked, table, facts)
     for n, rule in left:
-        found[n] = _finding(rule, table, rows, numbers.get(n), folder, now, level)
+        found[n] = _finding(rule, table, rows, numbers.get(n), facts, folder, now, level)
         if found[n].outcome in ("failed", "warned") and rule.scope == "row":
             found[n] = replace(found[n], query=_query(rule, table, facts, folder, called))
     return [found[n] for n in range(len(rules))]
 
 
-def _facts(asked: Sequence[tuple[int, Rule]], table: Table) -> Facts:
+def _facts(rules: Sequence[Rule], table: Table) -> Facts:
+    rules = [rule for rule in rules if rule.kind == "z_score"]
     try:
-        return facts_about([rule for _, rule in asked], table)
+        return facts_about(rules, table)
     except Exception:  # a column that cannot be read: its own rule will say so
-        return {}
+        half = len(rules) // 2
+        return {**_facts(rules[:half], table), **_facts(rules[half:], table)} if half else {}
 
 
-def _finding(rule: Rule, table: Table, rows: int, row: Any, folder: Path, now: datetime | None, level: float) -> Finding:
+def _finding(
+    rule: Rule, table: Table, rows: int, row: Any, facts: Facts, folder: Path, now: datetime | None, level: float
+) -> Finding:
     try:
         if isinstance(row, Exception):
             return _errored(rule, row)
@@ -332,6 +339,8 @@ def _finding(rule: Rule, table: Table, rows: int, row: Any, folder: Path, now: d
             return _judged_table(rule, _about_table(rule, table, rows, row, folder, now))
         if rule.kind in GROUPED:
             row = {**row, "failed": _of_groups(rule, table, folder) if row["n"] else 0}
+        if rule.kind == "z_score":
+            row = {**row, "spread": facts[rule.columns[0]]["sd"]}
         return _judged_rows(rule, row, level)
     except Exception as e:
         return _errored(rule, e)

@@ -6,7 +6,7 @@
 __all__ = ['judge_doubles', 'judge_conflicts', 'judge_overlap', 'judge_gaps', 'judge_later', 'judge_leaks', 'judge_noise',
            'judge_balance', 'judge_columns', 'judge_time']
 
-# %% ../nbs/339_findings.ipynb #315c126a
+# %% ../nbs/339_findings.ipynb #df2218cd
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -15,15 +15,25 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from .doubles import Conflicts, Doubles, Shared, doubled_rows, near_doubles, normalised
+from .doubles import MAX_BLOCKS, Conflicts, Shared, doubled_rows, near_doubles, rounded_doubles
 from .intervals import newcombe, wilson
 from .labels import NOISE_METHOD, effective_rows, fitted_probabilities, noise_floors
-from .leakage import Strength, as_code, later_than, linear_parts, missing_together, standing_out, strength
+from prodnb.leakage import (
+    FEWEST_OF_A_CLASS,
+    Strength,
+    as_code,
+    later_than,
+    linear_parts,
+    measured_classes,
+    missing_together,
+    standing_out,
+    strength,
+)
 from .roles import Roles
 from .structure import constant_columns, same_columns, time_overlap
 from .verdict import Limit, Statistic, Verdict, by_interval, judge, number, skip
 
-# %% ../nbs/339_findings.ipynb #319f6cb6
+# %% ../nbs/339_findings.ipynb #84f980cf
 def _share(name: str, k: int, n: int, limit: Limit | None, level: float, method: str, about: str = "dataset") -> Verdict:
     if not n:
         return judge(Statistic(name=name, value=None, unit="share", about=about), limit, why="there are no rows")
@@ -38,14 +48,15 @@ def judge_doubles(
     table: ibis.Table, columns: Sequence[str], limits: Mapping[str, Limit], near_rows: int, level: float
 ) -> list[Verdict]:
     """Exact, normalised and near doubles; judged by those that chance does not explain."""
-    plain = normalised(table, columns)
-    exact, rough, near = doubled_rows(table, columns), doubled_rows(plain, columns), near_doubles(table, columns, most=near_rows)
+    exact, near = doubled_rows(table, columns), near_doubles(table, columns, most=near_rows)
+    only = rounded_doubles(table, columns, exact)
     how = "rows equal to an earlier one in all features and the target; of these, those for which chance (halves of the columns) gives fewer than 0.01"
-    only = Doubles(rough.rows, rough.repeated - exact.repeated, max(rough.surprising - exact.surprising, 0))
     loose = (
-        "numbers rounded to 3 significant digits, texts without case and extra spaces; equal only so, and not explained by chance"
+        "numbers rounded to 3 digits of the distance between the column's quartiles, texts without case and extra spaces; equal only so, not "
+        "explained by chance, and without the share of pairs that a grid ten times as coarse shows to be made by rounding"
     )
-    nearly = "rows equal in all columns but one, and not explained by chance"
+    block = -(-len(columns) // MAX_BLOCKS)
+    nearly = f"rows equal in all columns but {'one' if block < 2 else f'one of {MAX_BLOCKS} blocks of up to {block} columns'}, and not explained by chance"
     nearly += f"; estimated from at least {near_rows:,} rows, pairs kept together" if exact.rows > near_rows else ""
     shown = [
         ("duplicate_rows_surprising", exact, "max_duplicate_rows", how),
@@ -182,13 +193,16 @@ def judge_later(table: ibis.Table, features: Sequence[str], time: str | None, li
     method = f"rows in which this time is after {time}, of those with both"
     return [_share("later_than_decision", k, n, limit, level, method, c) for c, (k, n) in counts.items() if n]
 
-# %% ../nbs/339_findings.ipynb #53f2803c
+# %% ../nbs/339_findings.ipynb #b0fd49e2
 def judge_leaks(
     frame: pd.DataFrame, y: np.ndarray, classes: bool, roles: Roles, features: Sequence[str], limits: Mapping[str, float],
     reasons: Mapping[str, str], alpha: float, seed: int,
 ) -> tuple[list[Verdict], dict[str, Strength]]:  # fmt: skip
     """Leaks that a sample shows: single columns, identifier, time and order of the rows, sums of columns."""
     level = 1 - alpha / max(len(features) + 3, 1)
+    if classes and not measured_classes(y):
+        why = f"it needs {FEWEST_OF_A_CLASS} of the rows drawn in a class, and as many in others; the target has fewer"
+        return [skip(why, name=name) for name in ("single_column_strength", "order_strength")], {}
     positions = pd.Series(np.arange(len(frame), dtype=float)[frame["prodnb_known"]])
     frame = frame[frame["prodnb_known"]].reset_index(drop=True)
 

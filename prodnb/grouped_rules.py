@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['GROUPED', 'ORDERS', 'PLACE', 'Broken', 'spoken_rows', 'broken', 'placed', 'failing', 'other_table']
 
-# %% ../nbs/305_grouped_rules.ipynb #fd9fb01d
-import re
+# %% ../nbs/305_grouped_rules.ipynb #c914a706
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,10 @@ import ibis
 from ibis.expr.types import BooleanValue, Table
 
 from .errors import InputError
-from .files import FUNCTION
+from .files import FUNCTION, location
 from .row_rules import all_present, family
 from .rules import Rule
-from .tables import open_table
+from .tables import open_file
 
 # %% ../nbs/305_grouped_rules.ipynb #c915bd2f
 GROUPED = ("unique", "unique_together", "depends_on", "in_table", "increasing", "decreasing")
@@ -90,7 +90,7 @@ def _absent(rule: Rule, rows: Table, other: Table) -> Table:
     counted = _counted(rows, rule.columns)
     return counted.anti_join(known, [counted[c] == known[f"prodnb_{n}"] for n, c in enumerate(rule.columns)])
 
-# %% ../nbs/305_grouped_rules.ipynb #9caf9c0b
+# %% ../nbs/305_grouped_rules.ipynb #225ea88a
 def _out_of_order(rule: Rule, rows: Table) -> Table:
     """Places of the rows that are below (above) the row before them; rows at the same place of `by` are taken in the rule's favour."""
     value, by = rows[rule.columns[0]], rule.option("by")
@@ -117,8 +117,30 @@ def failing(table: Table, found: Broken) -> Table:
 
 
 def other_table(spec: str, folder: Path) -> Table:
-    """Open the table that a rule names: a file or a database, never a function, which would run whatever a contract says."""
-    function = FUNCTION.match(spec) and not (Path(folder) / spec).exists()
-    if function or re.match(r"\s*\w+://", spec):
-        raise InputError(f"{spec!r} is no file", expected="the path of a file, a folder or file.duckdb::table")
-    return open_table(spec, folder=folder)
+    """Open the table that a rule names: a file or a table of a database file inside `folder`.
+
+    A contract travels, so its rules reach nothing else: no function is called, no address is followed, and no file outside is opened. Whoever
+    trusts the rules and needs more gives a wider `folder`.
+
+    Raises
+    ------
+    InputError
+        It is no path, lies outside, or cannot be opened.
+    """
+    text, folder = spec.strip(), Path(folder)
+    path = text.rpartition("::")[0] if "::" in text else text
+    expected = "the path of a file, a folder or file.duckdb::table"
+    if (
+        "://" in text
+        or not path
+        or not all(c.isprintable() for c in text)
+        or (FUNCTION.match(path) and not (folder / path).exists())
+    ):
+        raise InputError(f"{spec!r} is no file", expected=expected)
+    home = os.path.abspath(folder)
+    if os.path.commonpath([home, os.path.abspath(os.path.join(home, os.path.expanduser(path)))]) != home:
+        fix = "copy it beside the contract, or move the contract to a folder above both"
+        raise InputError(
+            f"{location(text, folder)!r} lies outside the folder of the contract", expected="a path inside it", fix=fix
+        )
+    return open_file(text, folder=folder)

@@ -150,7 +150,7 @@ def check_integrity(
     )
     return CheckResult("integrity", by_severity(verdicts + more), {"features": table_rows}, notes)
 
-# %% ../nbs/340_integrity.ipynb #18a3aa1a
+# %% ../nbs/340_integrity.ipynb #acd7e9ee
 FAIL = ("max_duplicate_rows", "max_shared_rows", "max_strength", "max_combination")
 NOT_LOOKED = "Leaks through products, ratios or several columns at once that are no straight line, and label noise that goes one way only, are not found."
 
@@ -195,7 +195,8 @@ def _with_target(
     y = pd.factorize(sample[target])[0] if classes else as_code(sample[target])[0]
     known = (y >= 0) if classes else np.isfinite(y)
     y, strengths = y[known], {}
-    if len(y) < 50 or len(np.unique(y)) < 2 or not features:
+    enough = len(y) >= 50 and len(np.unique(y)) > 1 and bool(features)
+    if not enough:
         verdicts.append(skip("it needs 50 rows with a target that is not constant, and a feature", name="single_column_strength"))
     else:
         leaks, strengths = judge_leaks(
@@ -204,7 +205,7 @@ def _with_target(
         verdicts += leaks
     if classes:
         verdicts += judge_balance(table, target, limits["min_minority"], reasons["min_minority"], level)
-    if classes and strengths:
+    if classes and enough:
         verdicts += judge_noise(sample.loc[known, list(features)], y, noise_rows, lines["max_label_noise"], level, seed)
     rows = [
         {"column": c, "strength alone": strengths[c].value if c in strengths else None, "missing with the target": phi.get(c), "is": words.get(c, "")}

@@ -121,7 +121,7 @@ _ROW_KINDS = {
     "condition": Kind("row", "any", "A SQL expression is not false.", {"sql": Option("condition", "the expression", required=True)}),
 }  # fmt: skip
 
-# %% ../nbs/301_kinds.ipynb #c3d55b33
+# %% ../nbs/301_kinds.ipynb #ba762cb9
 _TABLE_KINDS = {
     "column_present": Kind("table", "one", "The column is there."),
     "column_type": Kind("table", "one", "The column has a type.", {
@@ -136,8 +136,10 @@ _TABLE_KINDS = {
         "counts": Option("numbers", "earlier numbers of rows, at least two", required=True),
         "z": Option("number", "half width in standard deviations; without it Student's t at a level of 0.99"),
     }),
-    "freshness": Kind("table", "one", "The latest time is not older than so many hours.", {
-        "max_age_hours": Option("number", "hours", required=True), "now": Option("bound", "ISO time to compare with; the present without it"),
+    "freshness": Kind("table", "one", "The latest time is not older than so many hours, and does not lie in the future.", {
+        "max_age_hours": Option("number", "hours", required=True),
+        "max_ahead_hours": Option("number", "hours that it may lie ahead, for clocks and time zones; a coded date lies further", default=24),
+        "now": Option("bound", "ISO time to compare with; the present without it"),
     }),
     "mean": _range("one", "The mean lies in a range.", _MIN_MAX),
     "median": _range("one", "The median lies in a range.", _MIN_MAX),

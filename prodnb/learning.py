@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_LEARNED', 'BLOCKS', 'MIN_TRIED', 'BROKEN', 'AT_ONCE', 'SOFT', 'split_reference', 'learn']
 
-# %% ../nbs/322_learning.ipynb #62d48870
+# %% ../nbs/322_learning.ipynb #7adaf4e4
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ from .enforce import Finding, enforce, sql_texts, with_conditions
 from .errors import InputError
 from .grouped_rules import GROUPED
 from .intervals import clopper_pearson
-from .mining import mine
+from .mining import WIDEST, mine
 from .roles import Roles, infer_roles
 from .row_rules import spoken
 from .rules import Evidence, Rule
@@ -71,7 +71,7 @@ def _thinned(table: ibis.Table, rows: int) -> tuple[ibis.Table, int]:
     numbered = table.mutate(ibis.row_number().over(ibis.window()).name(_PART))
     return numbered.filter(numbered[_PART] % step == 0).drop(_PART), math.ceil(rows / step)
 
-# %% ../nbs/322_learning.ipynb #f3768e67
+# %% ../nbs/322_learning.ipynb #6240026f
 def _limit(rule: Rule) -> float:
     kind = rule.name.split("(")[0]
     return SOFT.get(kind, BROKEN)
@@ -122,7 +122,8 @@ def _tally(rules: Sequence[Rule], parts: ibis.Table) -> dict[str, dict[int, tupl
         read = dict.fromkeys(c for rule in rules for c in rule.reads)
         table, sql = with_conditions(parts.select(_PART, *read), sql_texts(rules))
         both = [spoken(rule, table, sql, {}) for rule in rules]
-        cells = {f"n{i}": ibis.ifelse(b.speaks, 1, None).count() for i, b in enumerate(both)}
+        always = [rule.kind in ("not_null", "null") for rule in rules]  # about every row
+        cells = {f"n{i}": table.count() if always[i] else ibis.ifelse(b.speaks, 1, None).count() for i, b in enumerate(both)}
         cells |= {f"k{i}": ibis.ifelse(b.breaks, 1, None).count() for i, b in enumerate(both)}
         rows = table.group_by(_PART).aggregate(**cells).to_pyarrow().to_pylist()
     except Exception:
@@ -197,7 +198,7 @@ def _daily_rule(table: ibis.Table, time: str, alpha: float) -> Rule | None:
         severity="warn",
     )
 
-# %% ../nbs/322_learning.ipynb #8fe4d9da
+# %% ../nbs/322_learning.ipynb #387cb576
 def _structure(table: ibis.Table, names: Sequence[str]) -> list[Rule]:
     """Facts that need no evidence: which columns there are, and their types; the contract writes both as a column and its logicalType."""
     words = {c: _type_word(table, c) for c in names}
@@ -273,7 +274,13 @@ def learn(
         "split": f"{BLOCKS} blocks of {time}" if time else "halves by a seeded hash",
     }
     every = [*_structure(table, names), *([daily] if daily else []), *rules]
-    return Contract(name="learned", rules=tuple(every), columns=tuple(_field(table, c) for c in names), learned_on=how)
+    about = (
+        f"Relations between columns were looked for among {WIDEST} of the {len(names):,} columns only."
+        if len(names) > WIDEST
+        else ""
+    )
+    fields = tuple(_field(table, c) for c in names)
+    return Contract(name="learned", rules=tuple(every), columns=fields, description=about, learned_on=how)
 
 
 def _learned(

@@ -116,7 +116,7 @@ def gap_rules(frame: pd.DataFrame) -> list[Rule]:
             found.append(Rule(kind="condition", columns=(a, b), options={"sql": sql}, name=f"missing_together({a}, {b})"))
     return found
 
-# %% ../nbs/321_mining.ipynb #a4f49325
+# %% ../nbs/321_mining.ipynb #0b8aa80d
 def _numbers(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, np.ndarray]:
     return {c: pd.to_numeric(frame[c], errors="coerce").to_numpy(float) for c in names}
 
@@ -152,6 +152,15 @@ def relations(frame: pd.DataFrame, facts: Mapping[str, ColumnFacts]) -> list[Rul
     return found + calendar_rules(days, numbers) + together_rules(frame, few) + gap_rules(frame)
 
 
+def _promising(facts: Sequence[ColumnFacts]) -> list[str]:
+    """At most 60 columns that vary: half of the places to numbers, half to all others, more where one kind needs fewer."""
+    varied = [f for f in facts if f.present and f.kind != "other" and not (f.kind != "time" and f.distinct < 2)]
+    numbers, others = ([f.name for f in varied if (f.kind == "number") is number] for number in (True, False))
+    most = max(WIDEST // 2, WIDEST - len(others))
+    chosen = {*numbers[:most], *others[: WIDEST - min(most, len(numbers))]}
+    return [f.name for f in varied if f.name in chosen]
+
+
 def mine(table: ibis.Table, *, roles: Roles | None = None, seed: int = 0) -> list[Rule]:
     """Candidates for rules that a table holds to.
 
@@ -170,7 +179,7 @@ def mine(table: ibis.Table, *, roles: Roles | None = None, seed: int = 0) -> lis
     names = [c for c in table.columns if c not in roles.ignore]
     facts = {f.name: f for f in column_facts(table, names)}
     found: list[Rule] = [rule for f in facts.values() for rule in column_rules(f, roles)]
-    simple = [c for c in names if facts[c].kind != "other" and facts[c].present and c not in (roles.id, roles.weight)][:WIDEST]
+    simple = _promising([facts[c] for c in names if c not in (roles.id, roles.weight)])
     if len(simple) > 1:
         frame, _ = sample_rows(table, SAMPLE, seed=seed, columns=simple)
         found += relations(frame, facts)

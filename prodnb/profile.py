@@ -127,11 +127,15 @@ def _second_wanted(
     counters = {} if fine is None else bin_counters(source, as_number if floating and odd else plain_number, fine)
     return numbers | counters
 
-# %% ../nbs/230_profile.ipynb #14a6fb97
+# %% ../nbs/230_profile.ipynb #4d5c4623
 _TEXTS = Wrapped(lambda c: c.cast("string"), "histogram({})")  # all different texts with their rows, in DuckDB
 _VALUES, _NUMBERS = Wrapped(lambda c: c, "histogram({})"), Wrapped(plain_number, "histogram({})")
 _DISTINCT = Wrapped(lambda c: c, "len(map_keys(histogram({})))")
-_LISTED = Wrapped(lambda c: c, "list_unique(list({}))")  # quick for few rows
+# quicker to plan, where rows are few enough to be kept for the time of a query
+_LISTED, _LISTED_TEXTS = (
+    Wrapped(lambda c: c, "list_unique(list({}))"),
+    Wrapped(lambda c: c.cast("string"), "list_histogram(list({}))"),
+)
 
 
 def _grouped_wanted(source: Source, kind: str, column: str, facts: Mapping[str, Any], rows: int) -> dict[str, Any]:
@@ -139,7 +143,8 @@ def _grouped_wanted(source: Source, kind: str, column: str, facts: Mapping[str, 
     if not source.fast or kind not in ("number", "time", "level"):
         return {}
     if kind == "level":
-        return {"texts": _TEXTS} if facts["distinct"] <= FEW or rows <= 2 * FEW else {}
+        texts = _LISTED_TEXTS if rows <= SMALL else _TEXTS
+        return {"texts": texts} if facts["distinct"] <= FEW or rows <= 2 * FEW else {}
     if rows <= SMALL or facts["distinct"] > FEW:
         return {}
     dtype = source.table[column].type()

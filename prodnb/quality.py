@@ -177,7 +177,7 @@ def _by_column(
             found += compare(column, before[column.name], limits, reasons, level, free)
     return sorted(found, key=lambda v: -abs(v.statistic.value or 0))
 
-# %% ../nbs/332_quality.ipynb #adefa0e5
+# %% ../nbs/332_quality.ipynb #cd11a67b
 def check_quality(
     reference: Any,
     current: Any = None,
@@ -247,7 +247,7 @@ def check_quality(
         judged = open_table(reference if current is None else current)
         found, findings = judge_contract(contract, judged, late, found)
         shown = {"rules": [rule_row(f) for f in findings]} | failing_rows(findings, judged, show_rows)
-        notes.append(contract_note(contract, show_rows if len(shown) > 1 else 0))
+        notes.append(contract_note(contract, findings, show_rows if len(shown) > 1 else 0))
     shown["columns"] = _quality_table(now, None if current is None else before, found)
     both = [row["column"] for row in shown["columns"] if row["column"] in before and row["column"] in now]
     shown["distributions"] = distribution_rows(both[:PANELS], before, None if current is None else now, most=PANEL_CELLS)

@@ -43,7 +43,7 @@ def outward(low: float, high: float, *, integer: bool = False) -> tuple[float, f
     down, up = min(down, low), max(up, high)
     return (int(down), int(up)) if integer and max(abs(down), abs(up)) < 2**53 else (down, up)
 
-# %% ../nbs/130_relations.ipynb #66f22f8c
+# %% ../nbs/130_relations.ipynb #6f463b92
 def _agreement(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
     """Share of rows that agree with the most frequent b of their a, and the number of rows."""
     both = (a >= 0) & (b >= 0)
@@ -128,6 +128,11 @@ def _irreducible(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [pair for pair in pairs if pair in direct | same]
 
 
+def _differ(values: np.ndarray) -> bool:
+    ordered = np.sort(values)
+    return not (ordered[1:] == ordered[:-1]).any()
+
+
 def find_keys(codes: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     """Pairs of columns that together name a row, where chance would have repeated twenty pairs or more."""
     n = len(next(iter(codes.values()))) if codes else 0
@@ -140,7 +145,7 @@ def find_keys(codes: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     for a, b in itertools.combinations(alike, 2):
         if n * (n - 1) / 2 * alike[a] * alike[b] >= 20:
             both = codes[a].astype(np.int64) * (codes[b].max() + 1) + codes[b]
-            if len(np.unique(both[:1000])) == len(both[:1000]) and len(np.unique(both)) == n:
+            if _differ(both[:1000]) and _differ(both):
                 found.append((a, b))
     return found[: MOST["unique_together"]]
 
@@ -167,15 +172,18 @@ def find_orders(numbers: Mapping[str, np.ndarray]) -> list[tuple[str, str, str]]
     direct = [t for t in found if t[1] == "==" or not any((t[0], m) in pairs and (m, t[2]) in pairs for m in numbers)]
     return sorted(direct, key=lambda t: -found[t])[: MOST["compare"]]
 
-# %% ../nbs/130_relations.ipynb #f4f02cd3
+# %% ../nbs/130_relations.ipynb #2f0fdad2
 def find_sums(numbers: Mapping[str, np.ndarray], rows: int = 1000) -> list[tuple[tuple[str, ...], str]]:
     """Parts and their total: pairs by trying all, longer sums by least squares without the rows that do not fit."""
     names = [c for c, v in numbers.items() if np.nanstd(v[np.isfinite(v)]) > 0] if numbers else []
     if len(names) < 3:
         return []
+    from threadpoolctl import threadpool_limits
+
     x = np.column_stack([numbers[c] for c in names])
     x = x[np.isfinite(x).all(1)][:rows]
-    found = [] if len(x) < 50 else [*_pair_sums(x, names), *_long_sums(x, names)]
+    with threadpool_limits(1):  # small matrices: several threads wait for each other longer than they work
+        found = [] if len(x) < 50 else [*_pair_sums(x, names), *_long_sums(x, names)]
     kept, totals = [], set()
     for parts, total in found:
         if total not in totals:
@@ -207,16 +215,22 @@ def _pair_sums(x: np.ndarray, names: Sequence[str]) -> list[tuple[tuple[str, ...
 
 
 def _long_sums(x: np.ndarray, names: Sequence[str]) -> list[tuple[tuple[str, ...], str]]:
-    from scipy.linalg import lstsq
-
-    found = []
+    scale, found = np.where(np.ptp(x, axis=0) > 0, x.std(axis=0), 1.0), []
+    z = x / scale
+    whole = z.T @ z
     for k, total in enumerate(names):
-        others = [i for i in range(len(names)) if i != k]
-        keep = np.ones(len(x), bool)
+        others = np.delete(np.arange(len(names)), k)
+        odd = np.zeros(len(x), bool)
         for _ in range(4):
-            weights = lstsq(x[keep][:, others], x[keep, k], lapack_driver="gelsy", check_finite=False)[0]
+            gram = whole - z[odd].T @ z[odd]
+            weights = (
+                np.linalg.pinv(gram[np.ix_(others, others)], rcond=1e-12, hermitian=True)
+                @ gram[others, k]
+                * scale[k]
+                / scale[others]
+            )
             left = np.abs(x[:, others] @ weights - x[:, k])
-            keep = left <= max(np.quantile(left, 0.9), 1e-9)
+            odd = left > max(np.quantile(left, 0.9), 1e-9)
         parts = [i for i, w in zip(others, weights, strict=True) if abs(w - 1) < 0.5]
         if len(parts) > 2 and _fits(x[:, parts], x[:, k]):
             found.append((tuple(names[i] for i in parts), total))

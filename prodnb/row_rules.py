@@ -134,7 +134,7 @@ def _same_family(columns: list[Column]) -> list[Column]:
             raise _mistake(column, f"{columns[0].get_name()!r} holds {_WORDS[kinds[0]]}")
     return [c.cast("timestamp") if len(set(kinds)) > 1 else c for c in columns]
 
-# %% ../nbs/304_row_rules.ipynb #fcea3c4e
+# %% ../nbs/304_row_rules.ipynb #b2432058
 def within(value: Any, low: Any, high: Any, strict_low: bool = False, strict_high: bool = False) -> BooleanValue:
     """Does a value lie between two ends, either of which may be None?"""
     tests = []
@@ -153,15 +153,19 @@ def _between(rule: Rule, table: Table) -> BooleanValue:
 
 def _in_set(rule: Rule, table: Table) -> BooleanValue:
     column = table[rule.columns[0]]
-    if family(column.type()) in ("date", "datetime", "time"):
-        return reduce(operator.or_, [column == constant(column, v) for v in rule.option("values")])
     return column.isin([constant(column, v) for v in rule.option("values")])
 
 
 def _pair_in_set(rule: Rule, table: Table) -> BooleanValue:
     columns = [table[c] for c in rule.columns]
     one = [reduce(operator.and_, [c == constant(c, v) for c, v in zip(columns, vs, strict=True)]) for vs in rule.option("values")]
-    return reduce(operator.or_, one)
+    return _any(one)
+
+
+def _any(tests: list[BooleanValue]) -> BooleanValue:
+    """One of many, as a balanced tree: a chain of a thousand is deeper than compilers go."""
+    half = len(tests) // 2
+    return _any(tests[:half]) | _any(tests[half:]) if half else tests[0]
 
 
 def _length(rule: Rule, table: Table) -> BooleanValue:
@@ -189,13 +193,17 @@ def _parses(rule: Rule, table: Table) -> BooleanValue:
 
 
 def _z_score(rule: Rule, table: Table, facts: Mapping[str, float | None]) -> BooleanValue:
-    column, mean, sd = _number(table[rule.columns[0]]), facts["mean"], facts["sd"]
-    if mean is None or not sd:
-        return ibis.literal(True)
-    far = column - mean
-    return (far.abs() if rule.option("two_sided") else far) <= rule.option("max") * sd
+    """An infinity is too far in any case; where all values are the same, or there is one, no other is."""
+    column = _number(table[rule.columns[0]])
+    if "sd" not in facts:
+        raise InputError(f"mean and standard deviation of {rule.columns[0]!r} could not be computed")
+    finite = ~column.isinf() if column.type().is_floating() else ibis.literal(True)
+    if not facts["sd"]:
+        return finite
+    far = column - facts["mean"]
+    return finite & ((far.abs() if rule.option("two_sided") else far) <= rule.option("max") * facts["sd"])
 
-# %% ../nbs/304_row_rules.ipynb #2f762c19
+# %% ../nbs/304_row_rules.ipynb #0e33408c
 _COMPARE = {"<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne, ">=": operator.ge, ">": operator.gt}
 
 
@@ -210,8 +218,10 @@ def _sum_equals(rule: Rule, table: Table) -> BooleanValue:
 
 
 def _ratio(rule: Rule, table: Table) -> BooleanValue:
+    """The ratio of two infinities is NaN, which engines take for the largest number; it lies in no range."""
     first, second = (_number(table[c]).cast("float64") for c in rule.columns)
-    return within(first / ibis.ifelse(second == 0, None, second), rule.option("min"), rule.option("max"))
+    ratio = first / ibis.ifelse(second == 0, None, second)
+    return ~ratio.isnan() & within(ratio, rule.option("min"), rule.option("max"))
 
 
 def _differ(rule: Rule, table: Table) -> BooleanValue:

@@ -6,11 +6,11 @@
 __all__ = ['SCHEMA', 'ROWS', 'STATISTICS', 'Decision', 'limits_in_words', 'logical', 'prediction_interval', 'decide_rows',
            'aggregates', 'decide_statistic']
 
-# %% ../nbs/306_table_rules.ipynb #f8e940dd
+# %% ../nbs/306_table_rules.ipynb #24507618
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import ibis
@@ -197,7 +197,7 @@ def _check_family(rule: Rule, kind: str) -> None:
     if allowed and kind not in allowed:
         raise InputError(f"{rule.columns[0]!r} holds {kind} values, but {rule.kind} is about {' or '.join(allowed)} values")
 
-# %% ../nbs/306_table_rules.ipynb #fe144065
+# %% ../nbs/306_table_rules.ipynb #472bc990
 def decide_statistic(rule: Rule, found: Mapping[str, Any], table: Table, now: datetime | None = None) -> Decision:
     """Decide a rule of a kind in STATISTICS from its aggregates."""
     value, n = found["value"], int(found["n"] or 0)
@@ -222,9 +222,14 @@ def decide_statistic(rule: Rule, found: Mapping[str, Any], table: Table, now: da
 def _moment(text: Any, like: date | time) -> date | time:
     if not isinstance(text, str):
         raise InputError(f"the column holds times, but the rule compares with {text!r}")
-    if isinstance(like, time):
-        return time.fromisoformat(text)
-    moment = datetime.fromisoformat(text)
+    try:
+        if isinstance(like, time):
+            return time.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"the column holds {'times of day' if isinstance(like, time) else 'dates'}, but the rule compares with {text!r}"
+        ) from None
     if not isinstance(like, datetime):
         return moment.date()
     return (
@@ -237,12 +242,16 @@ def _moment(text: Any, like: date | time) -> date | time:
 
 
 def _fresh(rule: Rule, latest: date, n: int, now: datetime | None) -> Decision:
-    """Hours between the latest value and now; times without a zone are taken as UTC, a day as its end."""
+    """Hours between the latest value and now; times without a zone are taken as UTC, a day as its end. What lies ahead is no time that can have been."""
     if rule.option("now") is not None:
         now = datetime.fromisoformat(rule.option("now"))
     now = now or datetime.now(UTC)
-    if not isinstance(latest, datetime):
-        latest = datetime.combine(latest, time()) + timedelta(days=1)
+    day = not isinstance(latest, datetime)
+    latest = datetime.combine(latest, time()) if day else latest
     latest, now = (t if t.tzinfo else t.replace(tzinfo=UTC) for t in (latest, now))
     age, allowed = (now - latest).total_seconds() / 3600, rule.option("max_age_hours")
+    if -age > (ahead := rule.option("max_ahead_hours")):
+        words = f"the latest value lies {-age:,.1f} hours ahead, {ahead:g} are allowed: is it a coded one, or a wrong clock?"
+        return Decision(words, True, age, n)
+    age -= 24 * day
     return Decision(f"the latest value is {age:,.1f} hours old, {allowed:g} are allowed", age > allowed, age, n)

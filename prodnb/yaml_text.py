@@ -6,7 +6,7 @@
 __all__ = ['MAX_BYTES', 'FREE_VALUES', 'MAX_DEPTH', 'plain', 'Document', 'parse_yaml', 'read_text', 'read_yaml', 'Inline',
            'yaml_text', 'keep_comments', 'write_whole']
 
-# %% ../nbs/206_yaml_text.ipynb #aa2cf26a
+# %% ../nbs/206_yaml_text.ipynb #be9adc2a
 import os
 import re
 import tempfile
@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from .errors import InputError
+from .replacing import on_disk
 
 # %% ../nbs/206_yaml_text.ipynb #2513229a
 MAX_BYTES = 50_000_000  # a larger file is no contract that anybody reviews
@@ -294,7 +295,7 @@ def keep_comments(old: Document, text: str) -> str:
         pass
     return "".join(f"{c.text}\n" for c in comments) + text
 
-# %% ../nbs/206_yaml_text.ipynb #ee99a348
+# %% ../nbs/206_yaml_text.ipynb #3c3529fd
 def write_whole(path: Path, text: str, where: str = "") -> None:
     """Write a text file: either the whole of it is there afterwards, or what was there before."""
     if path.is_dir():
@@ -307,11 +308,14 @@ def write_whole(path: Path, text: str, where: str = "") -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
             os.chmod(beside, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
             os.replace(beside, target)
         except BaseException:
             os.unlink(beside)
             raise
+        on_disk(target.parent)
     except OSError as e:
         raise InputError(f"cannot write {path.name}: {e.strerror or type(e).__name__}", where=where) from None
 

@@ -211,3 +211,35 @@ def planted(fault: Fault, frame: Frame, seed: int = 0) -> tuple[Frame, Frame]:
 def names_it(finding: str, fault: Fault) -> bool:
     """Does a finding speak about the damaged column, or the data set where that is what is damaged?"""
     return fault.column in finding or (fault.column == "dataset" and "rows" in finding)
+
+
+# ---- faults that nothing was tuned on: other kinds, other columns, other seeds; measured apart ----
+
+
+def _scattered(column: str, sd: float) -> Plant:
+    """Add noise of `sd` standard deviations."""
+    return change(column, lambda s: s + np.random.default_rng(11).normal(0, sd * s.std(), len(s)))
+
+
+def _late(column: str, days: int) -> Plant:
+    """Repeat the value of some rows further up: a join that slipped."""
+    return change(column, lambda s: s.shift(days))
+
+
+UNSEEN_FAULTS = [
+    Fault("decimal comma lost", "diamonds", "depth", 0.02, change("depth", lambda s: s * 10)),
+    Fault("zero for missing", "diamonds", "y", 0.02, change("y", lambda s: 0.0)),
+    Fault("join slipped", "flights", "origin", 0.05, _late("distance", 1)),
+    Fault("12-hour clock", "flights", "hour", 0.2, change("hour", lambda s: s % 12)),
+    Fault("whole hours", "flights", "minute", 0.3, change("minute", lambda s: 0)),
+    Fault("null for one level", "telco_churn", "Contract", 1.0, lambda f, r: f.assign(Contract=f["Contract"].where(f["Contract"] != "Two year"))),
+    Fault("per year", "telco_churn", "MonthlyCharges", 0.03, change("MonthlyCharges", lambda s: s * 12)),
+    Fault("abbreviated", "adult", "marital-status", 0.03, change("marital-status", lambda s: s.str[:3])),
+    Fault("leading zero lost", "adult", "fnlwgt", 0.03, change("fnlwgt", lambda s: s // 100)),
+    Fault("percent for a share", "bike_sharing", "hum", 0.02, change("hum", lambda s: s * 100)),
+    Fault("parts swapped", "bike_sharing", "casual", 0.05, swap("casual", "hr")),
+    Fault("noise", "taxi", "total_amount", 0.05, _scattered("total_amount", 0.5)),
+    Fault("radians", "california_housing", "Latitude", 0.02, change("Latitude", lambda s: np.radians(s))),
+    Fault("currency", "car_prices", "price_new", 0.05, change("price_new", lambda s: s * 110)),
+    Fault("tripled rows", "german_credit", "dataset", 0.2, repeated()),
+]  # fmt: skip

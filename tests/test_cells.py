@@ -183,7 +183,7 @@ def test_both_forms_of_labels_say_the_same(tmp_path):
         ({"row": [-1], "column": ["town"], "error": [1]}, "no row -1"),
         ({"row": [1.5], "column": ["town"], "error": [1]}, "no row 1.5"),
         ({"row": [1], "column": ["twon"], "error": [1]}, "Did you mean 'town'"),
-        ({"row": [1], "column": ["town"], "error": [2]}, "error is"),
+        ({"row": [1], "column": ["town"], "error": [2]}, "error is 2[.]"),
         ({"row": [1, 1], "column": ["town", "town"], "error": [0, 1]}, "both right and wrong"),
         ({"line": [1], "town": [1]}, "no column 'row'"),
         ({"row": [1], "twon": [1]}, "Did you mean 'town'"),

@@ -117,7 +117,7 @@ def test_a_template_holds_no_logic(path):
 
 
 def test_the_four_checks_are_there():
-    assert {p.stem for p in TEMPLATES} >= {"data_quality", "drift", "explainability", "cost"}
+    assert {p.stem for p in TEMPLATES} >= {"data_quality", "drift", "explainability", "cost", "integrity"}
 
 
 def test_public_names_import():

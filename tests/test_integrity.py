@@ -8,13 +8,15 @@ import pandas as pd
 import pytest
 from shared import shared_data
 
-from prodnb.doubles import by_richness, conflicting_labels, doubled_rows, near_doubles, shared_rows
+from prodnb.doubles import by_richness, conflicting_labels, doubled_rows, near_doubles, rounded_doubles, shared_rows
+from prodnb.findings import judge_doubles
 from prodnb.integrity import INTEGRITY_REASONS, check_integrity
 from prodnb.labels import noise_floors
 from prodnb.leakage import auc_delong, missing_together, strength
 from prodnb.roles import Roles
 from prodnb.structure import constant_columns, same_columns, time_overlap
 from prodnb.tables import open_table
+from prodnb.verdict import Limit
 
 
 def real(name: str, rows: int = 3000, seed: int = 0) -> pd.DataFrame:
@@ -75,6 +77,23 @@ def test_numeric_conflicts_give_the_ceiling_of_r2():
     assert (got.within, got.total) == (2.0, pytest.approx(frame["y"].var(ddof=0) * 4))
 
 
+@pytest.mark.parametrize("offset", [0, 1e9])
+def test_a_large_mean_does_not_swallow_what_differs_within_groups(offset):
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(100), 3)
+    y = group * 10.0 + np.round(rng.normal(0, 1, 300) * 64) / 64
+    got = conflicting_labels(open_table(pd.DataFrame({"x": group, "y": y + offset})), ["x"], "y", numeric=True)
+    want = pd.Series(y).groupby(group).transform("mean")
+    assert got.within == pytest.approx(((y - want) ** 2).sum(), rel=1e-6)
+    assert got.total == pytest.approx(((y - y.mean()) ** 2).sum(), rel=1e-6)
+
+
+def test_targets_of_any_size_have_a_ceiling():
+    for y in ([1e200, -1e200, 3.0, 3.0], [np.inf, np.nan, 1.0, 2.0], [None, None, None, None]):
+        frame = pd.DataFrame({"x": [1, 1, 2, 2], "y": pd.Series(y, dtype=float)})
+        conflicting_labels(open_table(frame), ["x"], "y", numeric=True)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_auc_and_its_error(seed):
     from sklearn.metrics import roc_auc_score
@@ -114,6 +133,34 @@ def test_strength_of_noise_is_nothing_and_its_interval_holds():
         alarms += s.low > 0
         assert s.value < 0.25
     assert alarms <= 12
+
+
+def test_the_interval_of_a_strength_knows_that_the_best_score_was_chosen():
+    rng = np.random.default_rng(1)
+    alarms = {300: 0, 1000: 0}
+    for rows in alarms:
+        for seed in range(300):
+            y = np.zeros(rows, int)
+            y[rng.permutation(rows)[: rows // 3]] = 1
+            s = strength(rng.normal(size=rows), y, numeric=True, classes=True, seed=seed)
+            alarms[rows] += s.low > 0
+            assert s.low <= s.value <= s.high
+    assert max(alarms.values()) <= 15  # 7.5 at the level it states
+
+
+def test_a_class_of_a_few_rows_is_not_measured():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(300, 4)), columns=list("abcd")).assign(y=0)
+    few = check_integrity(frame.assign(y=(frame.index < 19).astype(int)), roles=Roles(target="y"))
+    assert {("single_column_strength", "dataset"), ("order_strength", "dataset")} <= found(few, "skipped")
+    assert any(v.statistic.name == "label_noise" for v in few.verdicts)
+    assert not [v for v in few.verdicts if v.statistic.name.endswith("strength") and v.outcome != "skipped"]
+    enough = check_integrity(frame.assign(y=(rng.permutation(300) < 20).astype(int)), roles=Roles(target="y"))
+    assert [v for v in enough.verdicts if v.statistic.name == "single_column_strength" and v.outcome == "passed"]
+    three = rng.permutation(np.repeat([0, 1, 2], [200, 95, 5]))
+    assert strength(np.where(three == 2, 9.0, rng.normal(size=300)), three, numeric=True, classes=True).value < 0.4
+    with pytest.raises(ValueError, match="no class has 20 rows"):
+        strength(rng.normal(size=30), (np.arange(30) < 3).astype(int), numeric=True, classes=True)
 
 
 def test_columns_alike_and_constant():
@@ -294,6 +341,58 @@ def test_thinned_search_keeps_pairs_together():
     columns = by_richness(table, list("abcdef"))
     assert near_doubles(table, columns).surprising == 800
     assert near_doubles(table, columns, most=1000).surprising == pytest.approx(800, rel=0.25)
+
+
+def places(seed: int, rows: int = 3000) -> dict[str, pd.DataFrame]:
+    """Distinct places: of a town, of twenty towns, along a road."""
+    rng = np.random.default_rng(seed)
+    town, along = rng.integers(0, 20, rows), rng.uniform(0, 0.3, rows)
+    towns = rng.uniform(46, 48, 20)[town], rng.uniform(6, 10, 20)[town]
+    return {
+        "town": pd.DataFrame({"lat": rng.normal(47.37, 0.03, rows), "lon": rng.normal(8.54, 0.04, rows)}),
+        "towns": pd.DataFrame({"lat": towns[0] + rng.normal(0, 0.02, rows), "lon": towns[1] + rng.normal(0, 0.02, rows)}),
+        "road": pd.DataFrame({"lat": 47.2 + along, "lon": 8.4 + along**2 + rng.normal(0, 0.001, rows)}),
+        "far": pd.DataFrame({"lat": rng.normal(1e9, 1, rows), "lon": rng.normal(1e9, 1, rows)}),
+    }
+
+
+@pytest.mark.parametrize("name", ["town", "towns", "road", "far"])
+@pytest.mark.parametrize("seed", range(2))
+def test_distinct_places_are_no_doubles(name, seed):
+    frame = places(seed)[name]
+    table = open_table(frame)
+    limits = {k: Limit(warn=0.05, reason="") for k in ("max_duplicate_rows", "max_near_duplicates")}
+    told = {v.statistic.name: v for v in judge_doubles(table, ["lat", "lon"], limits, 10**6, 0.95)}
+    assert told["normalised_duplicates"].outcome == "passed"
+    assert told["normalised_duplicates"].statistic.value < 0.03
+
+
+def test_rounded_copies_are_found_among_places():
+    frame = places(0)["town"].assign(height=np.random.default_rng(1).normal(400, 20, 3000), name="Ann")
+    copies = frame[:600].round(5).assign(name=" ann")
+    table = open_table(pd.concat([frame, copies]))
+    exact = doubled_rows(table, list(frame))
+    assert exact.repeated == 0
+    assert rounded_doubles(table, list(frame), exact).surprising == pytest.approx(600, rel=0.1)
+
+
+def test_numbers_of_any_size_can_be_rounded():
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 1e25, -1e300, np.inf, np.nan, 0.0, 5e-324], "same": [7.0] * 8 + [1e-300]})
+    exact = doubled_rows(open_table(frame), ["x", "same"])
+    assert rounded_doubles(open_table(frame), ["x", "same"], exact).repeated == 0
+
+
+def test_near_doubles_of_wide_tables_say_what_may_differ():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(200, 120)), columns=[f"c{i:03}" for i in range(120)])
+    names = list(frame)
+    pairs = pd.concat([frame, frame[:50].assign(c000=0.0, c040=0.0, c080=0.0)])
+    assert near_doubles(open_table(pairs), names).repeated == 50
+    limits = {k: Limit(warn=0.05, reason="") for k in ("max_duplicate_rows", "max_near_duplicates")}
+    told = {v.statistic.name: v.statistic.method for v in judge_doubles(open_table(pairs), names, limits, 10**6, 0.95)}
+    assert "all columns but one of 40 blocks of up to 3 columns" in told["near_duplicates"]
+    few = {v.statistic.name: v.statistic.method for v in judge_doubles(open_table(frame), names[:6], limits, 10**6, 0.95)}
+    assert "all columns but one," in few["near_duplicates"]
 
 
 # ---- edges

@@ -9,6 +9,7 @@ import pytest
 from faults import FAULTS, SETS, findings, names_it, ordered_split, planted, random_split, read
 from scipy.stats import beta, binom
 
+from prodnb.contract import contract_yaml, read_contract
 from prodnb.enforce import enforce
 from prodnb.errors import InputError
 from prodnb.learning import learn, split_reference
@@ -58,7 +59,7 @@ def test_evidence_is_a_count_of_rows_that_were_not_mined(learned):
 
 
 def test_the_rules_are_those_a_person_would_write(learned):
-    names = {rule.name for rule in learned.rules}
+    names = {rule.name for rule in learned.rules if rule.kind != "column_present"}
     assert {
         "unique(order_id)",
         "town decides canton",
@@ -138,6 +139,18 @@ def test_odd_tables_are_learned():
     frame = frame.assign(empty=None, one=1, flag=True, deep=[[1]] * 200, inf=np.inf, nan=np.nan)
     contract = learn(frame.rename(columns={"amount": 'a"m ount'}))
     assert broken(contract, frame.rename(columns={"amount": 'a"m ount'})) == set()
+
+
+def test_the_file_has_no_noise_and_a_vanished_column_fails_alone(learned, tmp_path):
+    text = contract_yaml(learned)
+    assert not any(word in text for word in ("prodnbNotEnforced", "column_present", "column_type"))
+    assert "logicalType: number" in text
+    (tmp_path / "c.yaml").write_text(text)
+    contract = read_contract(tmp_path / "c.yaml")
+    assert {r.name: r for r in contract.rules} == {r.name: r for r in learned.rules}
+    found = {f.rule.name: f.outcome for f in enforce(contract.rules, open_table(orders(300).drop(columns="paid")))}
+    assert [name for name, outcome in found.items() if outcome == "failed"] == ["column_present(paid)"]
+    assert found["not_null(paid)"] == "unknown"
 
 
 @pytest.mark.slow

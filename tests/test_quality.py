@@ -312,7 +312,7 @@ def test_the_same_finding_stands_once_as_the_worse_of_the_two():
     assert len([v for v in result.verdicts if v.statistic.about == "depth" and v.outcome != "passed"]) == 1
 
 
-def test_a_column_that_is_gone_is_said_once_and_late_ones_not_at_all():
+def test_a_column_that_is_gone_is_said_once_and_late_ones_are_skipped():
     before, now = halves("diamonds", 2000)
     rules = contract_of(
         Rule(kind="not_null", columns="x"),
@@ -321,7 +321,12 @@ def test_a_column_that_is_gone_is_said_once_and_late_ones_not_at_all():
     )
     result = check_quality(before, now.drop(columns=["x", "price"]), roles=Roles(target="price"), contract=rules)
     assert found(result, "failed", "unknown") == {("column_present", "x")}
-    assert {row["rule"] for row in result.tables["rules"]} == {"not_null(x)", "compare(x, y)"}
+    assert {row["rule"]: row["outcome"] for row in result.tables["rules"]} == {
+        "not_null(x)": "unknown",
+        "compare(x, y)": "unknown",
+        "not_null(price)": "skipped",
+    }
+    assert ("not_null(price)", "price") in found(result, "skipped")
 
 
 def test_learned_rules_share_alpha_with_the_comparison():

@@ -17,6 +17,7 @@ import pytest
 import scipy.stats
 
 from prodnb.conditions import condition_columns, parse_condition
+from prodnb.embedded import reading
 from prodnb.enforce import enforce, failing_query, verdicts
 from prodnb.errors import InputError
 from prodnb.formats import IBAN_LENGTHS
@@ -413,6 +414,14 @@ def test_rules_about_rows_also_compile_for_spark():
     assert {r.kind for r in rules} | {"condition", "z_score"} == set(ROW_TESTS)
 
 
+@pytest.mark.slow
+def test_many_pairs_are_no_recursion():
+    pairs = [["a", n] for n in range(1000)]
+    frame = pd.DataFrame({"s": "a", "n": range(1001)})
+    [found] = enforce([Rule(kind="pair_in_set", columns=("s", "n"), options={"values": pairs})], frame)
+    assert (found.outcome, found.failed, bool(found.query)) == ("failed", 1, True)
+
+
 def test_a_query_is_readable():
     query = failing_query(Rule(kind="between", columns=("price",), options={"min": 0}, where="NOT free"), ibis.schema({"price": "float64", "free": "boolean"}), called="orders")  # fmt: skip
     assert "orders" in query
@@ -423,3 +432,194 @@ def test_a_query_is_readable():
         pd.DataFrame({"price": [-1.0], "free": [False]}),
         check_dtype=False,
     )
+
+
+EVIL = "from pathlib import Path\n\nPath(__file__).with_name('ran').touch()\nf = 1\n"
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\n", "\u00a0", "\u2003"])
+@pytest.mark.parametrize("kind", ["row_count_equals", "in_table"])
+def test_what_a_rule_may_open_is_a_file_and_never_a_function(tmp_path, blank, kind):
+    (tmp_path / "evil.py").write_text(EVIL)
+    columns = ("x",) if kind == "in_table" else ()
+    for spec in (f"evil:f{blank}", f"{blank}evil:f", f"duckdb://evil:f{blank}", f"file://{blank}evil:f"):
+        [found] = enforce([Rule(kind=kind, columns=columns, options={"table": spec})], pa.table({"x": [1]}), folder=tmp_path)
+        assert (found.outcome, "is no file" in found.message) == ("errored", True), spec
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_a_rule_may_open_lies_in_its_folder(tmp_path):
+    home = tmp_path / "home"
+    (home / "sub").mkdir(parents=True)
+    for file in (tmp_path / "secret.csv", home / "a.csv", home / "sub" / "b.csv"):
+        file.write_text("x\n1\n")
+    duckdb.connect(str(tmp_path / "out.duckdb")).execute("CREATE TABLE t AS SELECT 1 AS x").close()
+    table, one = pa.table({"x": [1]}), lambda spec: Rule(kind="row_count_equals", options={"table": spec})
+    fine = ["a.csv", " a.csv ", "sub/b.csv", "sub/../a.csv", "sub/*.csv", str(home / "a.csv")]
+    assert [f.message for f in enforce([one(s) for s in fine], table, folder=home) if f.outcome != "passed"] == []
+    outside = [
+        "../secret.csv",
+        str(tmp_path / "secret.csv"),
+        "../*.csv",
+        "sub/../../secret.csv",
+        "../out.duckdb::t",
+        f"{tmp_path}/out.duckdb::t",
+        "~/x.csv",
+        ".. /../secret.csv",
+    ]
+    found = enforce([one(s) for s in outside], table, folder=home)
+    assert [f.rule.option("table") for f in found if f.outcome != "errored"] == []
+    assert sum("lies outside the folder" in f.message for f in found) == len(outside) - 1
+    assert not any(str(tmp_path) in f.message for f in found)
+    assert [f.outcome for f in enforce([one(outside[0]), one(outside[1])], table, folder=tmp_path / "home" / "..")] == [
+        "errored",
+        "passed",
+    ]
+    for spec in (
+        "postgresql+psycopg2://h/d::t",
+        "duckdb.x://h::t",
+        "http://h/a.csv",
+        "s3://b/a.csv",
+        " sqlite:///etc/x.db::t",
+        "a\u0000.csv",
+        "a\n.csv",
+        "::t",
+    ):
+        [found] = enforce([one(spec)], table, folder=home)
+        assert (found.outcome, "is no file" in found.message) == ("errored", True), spec
+
+
+SECRETS = ["Mary O'Hara-Secret 555", 'say "Secret" (1 * 2)', "Secret to DATE"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("CAST(s AS DATE) > DATE '2020-01-01'", "to DATE"), ("CAST(s AS INTEGER) > 1", "to INTEGER"), ("CAST(s AS TIMESTAMP) IS NOT NULL", "to TIMESTAMP"),
+        ("CAST(s AS JSON) IS NOT NULL", "to JSON"), ("CAST(s AS DECIMAL(9, 2)) > 1", "to DECIMAL"), ("CAST(s AS BOOLEAN)", "to BOOLEAN"),
+        ("strptime(s, '%Y') IS NOT NULL", "cannot be used"), ("regexp_matches('x', s || '(')", "cannot be used"), ("date_part(s, DATE '2020-01-01') = 1", "cannot be converted"),
+        ("CAST(n * 999983 AS TINYINT) > 0", "to TINYINT"), ("n * 9223372036854775807 * n > 0", "out of range"),
+    ],
+)  # fmt: skip
+def test_an_engines_error_names_rule_column_and_type_but_no_value(secret, sql, words):
+    table = pa.table({"s": [secret] * 3, "n": [77777, 77777, 77777]})
+    [found] = enforce([Rule(kind="condition", options={"sql": sql}, name="my rule")], table)
+    column = "'n'" if sql.startswith(("n", "CAST(n")) else "'s'"
+    assert found.outcome == "errored"
+    assert found.message.startswith("my rule: it cannot be judged: ")
+    assert words in found.message
+    assert column in found.message
+    for part in (secret, "Secret", "Mary", "Hara", "77777", "999983", "555"):
+        assert part not in found.message
+
+
+def test_an_engines_words_about_the_expression_stay():
+    [unknown, absent] = enforce(
+        [R("condition", sql="lower(n) = 'x' AND array_contains(n, 1)"), R("matches", "s", pattern="(")],
+        pa.table({"n": [1], "s": ["Secret"]}),
+    )
+    assert "Binder Error" in unknown.message
+    assert "pattern '('" in absent.message
+    assert "Secret" not in absent.message
+
+
+def test_reading_damaged_rows_says_no_value():
+    def fails(sql):
+        with reading(), duckdb.connect() as con:
+            con.sql(sql).fetchall()
+
+    with pytest.raises(InputError, match="a value cannot be converted to DATE") as caught:
+        fails("SELECT CAST(x AS DATE) FROM (VALUES ('Mary O''Hara')) v(x)")
+    assert "Mary" not in str(caught.value)
+
+
+def test_a_latest_time_in_the_future_is_not_fresh():
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    rules = [
+        R("freshness", "t", max_age_hours=24),
+        R("freshness", "d", max_age_hours=24),
+        R("freshness", "t", max_age_hours=24, max_ahead_hours=10**9),
+    ]
+
+    def judged(t, d):
+        return [
+            f.outcome for f in enforce(rules, pa.table({"t": [datetime(2026, 2, 1), t], "d": [date(2026, 2, 1), d]}), now=now)
+        ]
+
+    assert judged(datetime(2026, 3, 1, 6), date(2026, 3, 1)) == ["passed"] * 3
+    assert judged(datetime(2026, 3, 2, 2), date(2026, 3, 2)) == ["passed"] * 3  # another time zone
+    assert judged(datetime(2026, 2, 27), date(2026, 2, 27)) == ["failed"] * 3
+    assert judged(datetime(2030, 1, 1), date(2030, 1, 1)) == ["failed", "failed", "passed"]
+    assert judged(datetime(9999, 12, 31), date(9999, 12, 31)) == ["failed", "failed", "passed"]
+
+
+def test_a_z_score_without_a_standard_deviation_is_unknown_and_infinities_break():
+    nan, inf = math.nan, math.inf
+    columns = {
+        "one": [1.0, None, nan],
+        "endless": [1.0, inf, -inf],
+        "same": [2.0, 2.0, 2.0],
+        "mixed": [2.0, 2.0, inf],
+        "none": pa.array([None] * 3, "float64"),
+    }
+    found = enforce([R("z_score", c, max=3) for c in columns], pa.table(columns))
+    assert [(f.outcome, f.failed) for f in found] == [("unknown", 0), ("failed", 2), ("passed", 0), ("failed", 1), ("unknown", 0)]
+    one_sided = R("z_score", "x", max=3, two_sided=False)
+    assert enforce([one_sided], pa.table({"x": [1.0, 2, 3, -inf]}))[0].failed == 1
+
+
+def test_one_column_without_facts_does_not_cost_another_its_own(monkeypatch):
+    from prodnb import enforce as module
+
+    asked = module.facts_about
+
+    def fails(rules, table):
+        if any(r.columns == ("bad",) for r in rules):
+            raise RuntimeError("planted")
+        return asked(rules, table)
+
+    monkeypatch.setattr(module, "facts_about", fails)
+    table = pa.table({"good": [1.0] * 99 + [50.0], "bad": [1.0] * 99 + [50.0]})
+    found = enforce([R("z_score", "bad", max=3), R("z_score", "good", max=3)], table)
+    assert [(f.outcome, f.failed) for f in found] == [("errored", None), ("failed", 1)]
+
+
+def test_a_ratio_of_infinities_lies_in_no_range():
+    inf = math.inf
+    table = pa.table({"a": [inf, 4.0, inf, None], "b": [inf, 2.0, -inf, 1.0]})
+    [low, high] = enforce([R("ratio_between", "a", "b", min=1), R("ratio_between", "a", "b", max=9)], table)
+    assert (low.n, low.failed, high.n, high.failed) == (3, 2, 3, 2)
+
+
+def test_a_learned_rule_that_too_few_rows_cannot_break_is_unknown():
+    evidence = Evidence(support=900, held_out=900, violations=5, bound=0.02, level=0.9999)
+    rule = Rule(kind="not_null", columns=("x",), max_share=0.02, evidence=evidence)
+    judged = lambda *x: enforce([rule], pa.table({"x": pa.array(x, "int64")}))[0]  # noqa: E731
+    assert (judged(None, None).outcome, judged(1, 1).outcome) == ("unknown", "passed")
+    assert judged(*[None] * 5).outcome == "failed"
+    assert judged(*[None] * 1, *[1] * 9).outcome == "passed"  # more could have shown it
+    assert verdicts([judged(None, None)])[0].outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "length(repeat(chr(65), 3000000000)) > 0", "lpad(s, 1000000000, 'x') = ''", "rpad(s, 1000000000, 'x') = ''", "s = repeat('x', n)", "len(range(10000000000)) > 1",
+        "generate_series(1, 1000000000) IS NULL", "replace(s, 'a', s) = ''", "replace(s, '', repeat('x', 9)) = ''", "regexp_replace(s, '.', s, 'g') = ''",
+        "replace(replace(replace(replace('aaaaaaaaa', 'a', 'aaaaaaaaa'), 'a', 'aaaaaaaaa'), 'a', 'aaaaaaaaa'), 'a', 'aaaaaaaaa') = ''",
+        "hex(" * 30 + "s" + ")" * 30 + " = ''", "array_all(l, x -> x > 1)", "array_any(l, x -> x > 1)", "s = E'\\u0027'", "s = e'a\\U00000027'", "s = E'\\q'",
+    ],
+)  # fmt: skip
+def test_conditions_that_would_take_all_memory_or_change_their_meaning_are_refused(sql):
+    with pytest.raises(InputError):
+        parse_condition(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "value"),
+    [("replace(replace(s, ',', ' and '), 'x', '')", "a and b"), ("regexp_replace(s, '[^a-z]', '')", "ab"), ("E'a\\n\\'\\\\'", "a\n'\\"), ("string_split(s, ',')[1]", "a"), ("upper(hex(s))", "612C62")],
+)  # fmt: skip
+def test_conditions_with_bounded_texts_keep_their_meaning(sql, value):
+    tree = parse_condition(f"{sql} = 'x'").this.sql("duckdb")
+    assert duckdb.sql(f"SELECT {tree} FROM (VALUES ('a,b')) v(s)").fetchall() == [(value,)]
