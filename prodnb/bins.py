@@ -90,7 +90,7 @@ def at_point(fine: Sequence[float], counts: Sequence[int], point: float) -> int:
     """Rows that hold exactly this value, one of `with_points`."""
     return int(counts[np.searchsorted(fine, point)])
 
-# %% ../nbs/226_bins.ipynb #5e3d73d0
+# %% ../nbs/226_bins.ipynb #25e3c0c6
 def bin_counters(source: Source, number: Expression, edges: np.ndarray) -> dict[str, Any]:
     """Aggregates from which `read_counts` reads the finite rows per bin."""
     if source.fast:
@@ -105,6 +105,7 @@ def _up_to(number: Expression, edge: float) -> Expression:
 
 
 def read_counts(second: Mapping[str, Any], edges: np.ndarray, finite: int) -> list[int]:
+    """Rows per bin, from what the aggregates of `bin_counters` returned; `finite` are all rows with a finite value."""
     if "bins" not in second:
         upto = [int(second[f"bin{k}"] or 0) for k in range(len(edges))]
         return np.diff([0, *upto, finite]).tolist()

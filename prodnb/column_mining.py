@@ -6,7 +6,7 @@
 __all__ = ['MIN_LEVEL_ROWS', 'MAX_LISTED', 'BATCH', 'HELD', 'USUAL', 'DECIMALS', 'PATTERNS', 'ColumnFacts', 'column_facts',
            'number_rules', 'pattern_regex', 'text_rules', 'logical_type', 'column_rules']
 
-# %% ../nbs/320_column_mining.ipynb #ec05f396
+# %% ../nbs/320_column_mining.ipynb #b0c48c4f
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,13 +16,14 @@ import ibis
 
 from .bins import LARGEST
 from .embedded import quoted, reading
+from .identifying import is_identifying, names_people
 from .profile import kind_of
 from .relations import outward
 from .roles import IDENTIFIER, Roles
 from .rules import Rule
 from .scan import Expression, Source, blank, filled, scan, source_of
 
-# %% ../nbs/320_column_mining.ipynb #2cabb2f0
+# %% ../nbs/320_column_mining.ipynb #76e80729
 MIN_LEVEL_ROWS = 5  # rows that must hold a value for a rule to name it
 MAX_LISTED = 100  # values in one rule
 BATCH = 50  # columns whose values are counted in one query
@@ -57,6 +58,11 @@ class ColumnFacts:
     def own(self) -> bool:
         """Are most values their own: an identifier, a name, a free text, a measurement?"""
         return self.distinct * 2 > self.present or (self.kind == "level" and self.distinct * 5 > self.present)
+
+    @property
+    def personal(self) -> bool:
+        """Does it hold people, or addresses and numbers of people? No rule names a value of it."""
+        return self.kind == "level" and (names_people(self.name) or any(is_identifying(str(v)) for v in self.levels))
 
 # %% ../nbs/320_column_mining.ipynb #c4061180
 def _plain(x: ibis.Column) -> ibis.Column:
@@ -203,7 +209,7 @@ def _precision(f: ColumnFacts) -> list[Rule]:
         )
     ]
 
-# %% ../nbs/320_column_mining.ipynb #eb5ef1cb
+# %% ../nbs/320_column_mining.ipynb #9dd02442
 _CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": "[0-9]"}
 
 
@@ -226,7 +232,7 @@ def pattern_regex(pattern: str) -> str:
 def text_rules(f: ColumnFacts) -> list[Rule]:
     """Levels, or else lengths, patterns and formats of a text."""
     held = sum(f.levels.values())
-    if f.levels and len(f.levels) <= MAX_LISTED and held >= HELD * f.present and not f.own:
+    if f.levels and len(f.levels) <= MAX_LISTED and held >= HELD * f.present and not (f.own or f.personal):
         return [Rule(kind="in_set", columns=f.name, options={"values": sorted(f.levels)})]
     found = [Rule(kind="length_between", columns=f.name, options={"min": f.lengths[0], "max": f.lengths[1]})]
     if 0 < len(f.patterns) <= PATTERNS and sum(f.patterns.values()) >= HELD * f.present:
@@ -249,7 +255,7 @@ def text_rules(f: ColumnFacts) -> list[Rule]:
         for t in ("integer", "number", "date", "datetime")
     ]
 
-# %% ../nbs/320_column_mining.ipynb #cfd6ba1c
+# %% ../nbs/320_column_mining.ipynb #f9a7ef2b
 def logical_type(kind: Any) -> str | None:
     """The contract's word for a type of the engine; None for what has none."""
     tests = {
@@ -265,7 +271,7 @@ def column_rules(f: ColumnFacts, roles: Roles) -> list[Rule]:
         return [Rule(kind="null", columns=f.name)]
     found = [Rule(kind="not_null", columns=f.name)]
     advances = f.name == roles.id or bool(IDENTIFIER.search(f.name)) or (f.integer and f.distinct == f.present > 50)
-    if f.name in roles.categorical and f.levels and len(f.levels) <= MAX_LISTED:
+    if f.name in roles.categorical and f.levels and len(f.levels) <= MAX_LISTED and not f.personal:
         found.append(Rule(kind="in_set", columns=f.name, options={"values": sorted(f.levels)}))
     elif f.kind == "number" and not advances:
         found += number_rules(f)

@@ -5,29 +5,16 @@
 # %% auto #0
 __all__ = ['plot_drift_effects', 'plot_distributions']
 
-# %% ../nbs/407_drift_plots.ipynb #0d1d7073
-import math
+# %% ../nbs/407_drift_plots.ipynb #2c5be5c3
 from typing import TYPE_CHECKING
 
-from prodnb.plots import (
-    CURRENT,
-    MOST,
-    OUTCOME_STYLES,
-    REFERENCE,
-    absence,
-    draw_levels,
-    draw_numbers,
-    empty_figure,
-    figure,
-    label,
-    names_down,
-)
+from .plots import MOST, absence, draw_column, draw_outcomes, empty_figure, figure, label, name_sides, names_down, panels
 from .verdict import CheckResult, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# %% ../nbs/407_drift_plots.ipynb #bcd4c909
+# %% ../nbs/407_drift_plots.ipynb #57b64a80
 def plot_drift_effects(result: CheckResult) -> "Figure":
     """Draw how far each column moved, with its interval, against the limit; the 20 worst columns."""
     title, table = "How far each column moved", result.tables.get("drift", [])
@@ -37,45 +24,26 @@ def plot_drift_effects(result: CheckResult) -> "Figure":
     fig, [[ax]] = figure(
         title + (f", the worst {len(shown)} of {len(table)}" if len(table) > MOST else ""), height=1.4 + 0.24 * len(shown)
     )
-    for y, row in enumerate(shown):
-        marker, colour = OUTCOME_STYLES.get(row["outcome"], ("x", "#000000"))
-        ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
-        ax.scatter([row["effect"]], [y], marker=marker, color=colour, s=34, zorder=3)
-    for outcome, (marker, colour) in OUTCOME_STYLES.items():
-        if any(r["outcome"] == outcome for r in shown):
-            ax.scatter([], [], marker=marker, color=colour, label=outcome)
     ax.axvline(shown[0]["limit"], color="black", linestyle="--", linewidth=1, label=f"limit {number(shown[0]['limit'])}")
+    draw_outcomes(ax, [(r["effect"], (r["low"], r["high"]), r["outcome"]) for r in shown])
     if max(r["high"] for r in shown) > 3:
         ax.set_xscale("symlog", linthresh=1)
     ax.set_xlim(left=0)
     names_down(ax, [f"{label(r['column'], 22)} [{r['unit']}]" for r in shown])
     ax.set_yticks(range(len(shown)), [f"{label(r['column'], 24)}  [{r['unit']}]" for r in shown])
     ax.set_xlabel("effect: [sd] Wasserstein distance in standard deviations of the reference, [share] share of rows that changed")
-    fig.legend(loc="outside lower right", ncols=5, frameon=False)
     return fig
 
-# %% ../nbs/407_drift_plots.ipynb #472dcf8d
+# %% ../nbs/407_drift_plots.ipynb #92eba4c9
 def plot_distributions(result: CheckResult) -> "Figure":
     """Draw reference against current for the six columns that moved most: cumulated shares of numbers, bars of levels."""
     title, table = "The columns that moved most", result.tables.get("distributions", [])
     columns = list(dict.fromkeys(r["column"] for r in table))[:6]
     if not columns:
         return empty_figure(title, absence(result, "distributions"))
-    across = min(3, len(columns))
-    down = math.ceil(len(columns) / across)
-    fig, axes = figure(title, rows=down, columns=across, height=0.7 + 2.5 * down)
-    panels = [ax for row in axes for ax in row]
-    for ax, name in zip(panels, columns, strict=False):
-        cells = [r for r in table if r["column"] == name]
-        (draw_numbers if any(c["to"] is not None for c in cells) else draw_levels)(ax, cells)
+    fig, axes = panels(title, columns, min(3, len(columns)), height=2.5)
+    for ax, name in zip(axes, columns, strict=True):
+        draw_column(ax, [r for r in table if r["column"] == name])
         ax.set_title(label(name, 34), loc="left", fontsize=9, fontweight="bold")
-    for ax in panels[len(columns) :]:
-        ax.axis("off")
-    from matplotlib.lines import Line2D
-
-    lines = [
-        Line2D([], [], color=REFERENCE, linewidth=4, label="reference"),
-        Line2D([], [], color=CURRENT, linewidth=2, label="current"),
-    ]
-    fig.legend(handles=lines, loc="outside lower right", ncols=2, frameon=False)
+    name_sides(fig)
     return fig

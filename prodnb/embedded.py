@@ -109,7 +109,7 @@ def row_count(table: ibis.Table) -> int:
     """Count the rows of a table."""
     return int(first_row(table.aggregate(rows=table.count()))["rows"])
 
-# %% ../nbs/203_embedded.ipynb #adb41e98
+# %% ../nbs/203_embedded.ipynb #6a5b626c
 def error_words(error: BaseException, about: str = "") -> str:
     """Say what went wrong while rows were read, without any value of a row.
 
@@ -153,14 +153,9 @@ _TYPES = {
 
 def _target(text: str) -> str:
     """The type that a conversion was to; only names of types are ever returned."""
-    for found in re.findall(
-        r"\bto (?:type )?([A-Z]+[0-9]*)|destination type ([A-Z]+[0-9]*)|\b(?:invalid )?(date|timestamp|time) field|Malformed (JSON)",
-        text,
-    )[::-1]:
-        name = next(filter(None, found)).upper()
-        if name in _TYPES:
-            return _TYPES[name]
-    return "the type that is asked for"
+    first = re.match(r"(?:Conversion Error: )?(?:invalid )?(?:Malformed (?=JSON))?(date|timestamp|time|JSON)\b", text)
+    names = [first[1].upper()] if first else re.findall(r"\b(?:to|destination type) ([A-Z]+[0-9]*)", text)[::-1]
+    return next((_TYPES[name] for name in names if name in _TYPES), "the type that is asked for")
 
 # %% ../nbs/203_embedded.ipynb #6c10d785
 @contextmanager

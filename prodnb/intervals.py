@@ -57,15 +57,13 @@ def wilson(k: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> Interval:
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return np.minimum(np.maximum(middle - half, 0), p), np.maximum(np.minimum(middle + half, 1), p)
 
-# %% ../nbs/100_intervals.ipynb #c7ffb167
+# %% ../nbs/100_intervals.ipynb #19a992bb
 def clopper_pearson(k: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> Interval:
     r"""Exact interval of a share: it covers at least `level`, at any n.
 
     Parameters
     ----------
-    k : successes, scalar or array.
-    n : rows, scalar or array, > 0.
-    level : confidence level.
+    k, n, level : as for `wilson`.
 
     Returns
     -------

@@ -5,19 +5,17 @@
 # %% auto #0
 __all__ = ['MAX_LEARNED', 'BLOCKS', 'MIN_TRIED', 'BROKEN', 'AT_ONCE', 'SOFT', 'split_reference', 'learn']
 
-# %% ../nbs/322_learning.ipynb #7adaf4e4
+# %% ../nbs/322_learning.ipynb #0301f1a0
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import ibis
-import numpy as np
-from scipy.stats import t as student
 
 from .column_mining import logical_type
 from .contract import Contract, Field
-from .embedded import engine, kept, quoted, reading
+from .embedded import engine, kept, reading
 from .enforce import Finding, enforce, sql_texts, with_conditions
 from .errors import InputError
 from .grouped_rules import GROUPED
@@ -169,41 +167,14 @@ def _with_evidence(finding: Finding, mined: Finding, blocks: Sequence[Finding], 
 def _rows(mined: Finding) -> str:
     return f"held by all {mined.n:,}" if not mined.failed else f"held by {mined.n - mined.failed:,} of {mined.n:,}"
 
-# %% ../nbs/322_learning.ipynb #78857a85
-def _daily_rule(table: ibis.Table, time: str, alpha: float) -> Rule | None:
-    """Prediction interval of the rows per day, from whole days of the reference; None where there are fewer than 14."""
-    column = table[time]
-    days = column if column.type().is_date() else column.date()
-    counted = (
-        table.select(day=days).filter(lambda t: t.day.notnull()).group_by("day").aggregate(n=lambda t: t.count()).order_by("day")
-    )
-    counts = np.array([row["n"] for row in counted.limit(5000).to_pyarrow().to_pylist()], float)[
-        1:-1
-    ]  # the outer days may be cut
-    if len(counts) < 14:
-        return None
-    z = float(student.isf(alpha / 2, len(counts) - 1)) * math.sqrt(1 + 1 / len(counts)) * float(counts.std(ddof=1))
-    low, high = counts.mean() - z, counts.mean() + z
-    if low < 0.2 * counts.mean():  # days differ so much that hardly anything would be seen
-        return None
-    day = quoted(time) if column.type().is_date() else f"cast({quoted(time)} as date)"
-    sql = f"count({quoted(time)}) / greatest(count(distinct {day}), 1)"
-    reason = f"{len(counts)} whole days of the reference held {counts.min():,.0f} to {counts.max():,.0f} rows; Student's prediction interval of one day"
-    return Rule(
-        kind="measure",
-        columns=time,
-        options={"sql": sql, "min": math.floor(low), "max": math.ceil(high)},
-        name="rows_per_day",
-        reason=reason,
-        severity="warn",
-    )
-
-# %% ../nbs/322_learning.ipynb #387cb576
+# %% ../nbs/322_learning.ipynb #2ccc8711
 def _structure(table: ibis.Table, names: Sequence[str]) -> list[Rule]:
-    """Facts that need no evidence: which columns there are, and their types; the contract writes both as a column and its logicalType."""
+    """Facts that need no evidence: that there are rows, which columns there are, and their types; the contract writes both as a column and its logicalType."""
     words = {c: _type_word(table, c) for c in names}
     types = [Rule(kind="column_type", columns=c, options={"type": word}) for c, word in words.items() if word]
-    return [Rule(kind="column_present", columns=c) for c in names] + types
+    reason = "an empty table was not delivered; one reference cannot show how many rows vary: raise min to what a delivery never falls below"
+    volume = Rule(kind="row_count", options={"min": 1}, name="volume", reason=reason)
+    return [volume, *(Rule(kind="column_present", columns=c) for c in names), *types]
 
 
 def _type_word(table: ibis.Table, name: str) -> str | None:
@@ -265,7 +236,6 @@ def learn(
         parts = split_reference(used, time=time, seed=seed)
         parts = kept("table", ibis.to_sql(parts)) if ibis.get_backend(parts) is engine() else parts
         rules = _learned(parts, time, alpha, seed, roles, tell)
-        daily = _daily_rule(table, time, alpha / max(len(rules), 1)) if time else None
     how = {
         "rows": rows,
         "used": n_used,
@@ -273,7 +243,7 @@ def learn(
         "seed": seed,
         "split": f"{BLOCKS} blocks of {time}" if time else "halves by a seeded hash",
     }
-    every = [*_structure(table, names), *([daily] if daily else []), *rules]
+    every = [*_structure(table, names), *rules]
     about = (
         f"Relations between columns were looked for among {WIDEST} of the {len(names):,} columns only."
         if len(names) > WIDEST
@@ -306,5 +276,5 @@ def _learned(
     for block in every[1::2] if time and varied else ():
         for f in counts.among(varied, [block]):
             blocks.setdefault(f.rule.name, []).append(f)
-    level = 1 - alpha / max(len(tried), 1)
+    level = 1 - alpha / max(len(rules), 1)
     return [_with_evidence(f, mined[f.rule.name], blocks.get(f.rule.name, ()), level) for f in tried]

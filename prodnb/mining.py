@@ -116,7 +116,7 @@ def gap_rules(frame: pd.DataFrame) -> list[Rule]:
             found.append(Rule(kind="condition", columns=(a, b), options={"sql": sql}, name=f"missing_together({a}, {b})"))
     return found
 
-# %% ../nbs/321_mining.ipynb #0b8aa80d
+# %% ../nbs/321_mining.ipynb #6c775d38
 def _numbers(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, np.ndarray]:
     return {c: pd.to_numeric(frame[c], errors="coerce").to_numpy(float) for c in names}
 
@@ -147,7 +147,7 @@ def relations(frame: pd.DataFrame, facts: Mapping[str, ColumnFacts]) -> list[Rul
     few = {
         c: list(facts[c].levels)
         for c in texts
-        if 2 <= len(facts[c].levels) <= 20 and facts[c].kind == "level" and not facts[c].own
+        if 2 <= len(facts[c].levels) <= 20 and facts[c].kind == "level" and not (facts[c].own or facts[c].personal)
     }
     return found + calendar_rules(days, numbers) + together_rules(frame, few) + gap_rules(frame)
 

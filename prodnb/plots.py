@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['OKABE_ITO', 'REFERENCE', 'CURRENT', 'OUTCOME_STYLES', 'WIDTH', 'MOST', 'label', 'figure', 'empty_figure', 'absence',
-           'names_down', 'percent_across', 'draw_numbers', 'draw_levels']
+           'names_down', 'percent_across', 'panels', 'draw_outcomes', 'name_sides', 'draw_numbers', 'draw_levels',
+           'draw_column']
 
-# %% ../nbs/400_plots.ipynb #96cdab9e
+# %% ../nbs/400_plots.ipynb #150c2533
+import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -49,7 +51,7 @@ def label(name: Any, most: int = 28) -> str:
         shown = f"{shown[:head]}…{shown[len(shown) - (most - 1 - head) :]}"
     return shown.replace("\\$", "$").replace("$", r"\$") or "(no name)"
 
-# %% ../nbs/400_plots.ipynb #e2f06833
+# %% ../nbs/400_plots.ipynb #fb9f0c87
 def figure(
     title: str, *, rows: int = 1, columns: int = 1, height: float = 3.4, **keywords: Any
 ) -> tuple["Figure", Sequence[Sequence["Axes"]]]:
@@ -110,7 +112,40 @@ def percent_across(ax: "Axes", least: float = 0.01, decimals: int | None = None)
     ax.set_xlim(0, max(ax.get_xlim()[1], least))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=decimals if ax.get_xlim()[1] > 0.05 else 1))
 
-# %% ../nbs/400_plots.ipynb #d6f53e01
+
+def panels(title: str, names: Sequence[Any], across: int, *, height: float) -> tuple["Figure", list["Axes"]]:
+    """Start a figure of panels, one for each name and `height` inches each; what is left of the last row stays empty."""
+    down = math.ceil(len(names) / across)
+    fig, axes = figure(title, rows=down, columns=across, height=0.7 + height * down)
+    flat = [ax for row in axes for ax in row]
+    for ax in flat[len(names) :]:
+        ax.axis("off")
+    return fig, flat[: len(names)]
+
+
+def draw_outcomes(ax: "Axes", rows: Sequence[tuple[float, Sequence[float] | None, str]]) -> None:
+    """Draw (value, interval, outcome), one line each from above, in the style of the outcome, and a legend below of all that the panel names."""
+    for y, (value, ends, outcome) in enumerate(rows):
+        marker, colour = OUTCOME_STYLES.get(outcome, ("x", "#000000"))
+        if ends is not None:
+            ax.plot(list(ends), [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+        ax.scatter([value], [y], marker=marker, color=colour, s=34, zorder=3)
+    for outcome, (marker, colour) in OUTCOME_STYLES.items():
+        if any(o == outcome for _, _, o in rows):
+            ax.scatter([], [], marker=marker, color=colour, label=outcome)
+    ax.figure.legend(loc="outside lower right", ncols=5, frameon=False)
+
+
+def name_sides(fig: "Figure", *, compared: bool = True, outcomes: Sequence[str] = ()) -> None:
+    """Put a legend below: reference and current, or the rows examined alone, and marks of outcomes."""
+    from matplotlib.lines import Line2D
+
+    styles = ((REFERENCE, 4, "reference"), (CURRENT, 1.8, "current")) if compared else ((CURRENT, 1.8, "rows examined"),)
+    lines = [Line2D([], [], color=colour, linewidth=width, label=side) for colour, width, side in styles]
+    marks = [Line2D([], [], marker=OUTCOME_STYLES[o][0], color=OUTCOME_STYLES[o][1], linestyle="", label=o) for o in outcomes]
+    fig.legend(handles=[*lines, *marks], loc="outside lower right", ncols=5, frameon=False)
+
+# %% ../nbs/400_plots.ipynb #680689ca
 def draw_numbers(ax: "Axes", cells: Sequence[Mapping[str, Any]], *, small: bool = False) -> None:
     """Draw the cumulated share of a number or a time, from the cells of a `distributions` table; small without words."""
     placed = [c for c in cells if c["to"] is not None]
@@ -180,3 +215,10 @@ def draw_levels(ax: "Axes", cells: Sequence[Mapping[str, Any]], most: int = 8, *
         ax.locator_params(axis="x", nbins=3)
     else:
         ax.set_xlabel("share of rows")
+
+
+def draw_column(ax: "Axes", cells: Sequence[Mapping[str, Any]], *, small: bool = False) -> bool:
+    """Draw one column of a `distributions` table as what it is; True if it is a number or a time."""
+    ordered = any(c["to"] is not None for c in cells)
+    draw_numbers(ax, cells, small=small) if ordered else draw_levels(ax, cells, 4 if small else 8, small=small)
+    return ordered

@@ -218,7 +218,7 @@ def _periods(source: Source, column: str, facts: Mapping[str, Any]) -> dict[str,
         rows = source.rows(filled(source, source.templates[key], column))
     return _held_periods(period, rows)
 
-# %% ../nbs/230_profile.ipynb #2905665a
+# %% ../nbs/230_profile.ipynb #2d316f9b
 def profile(
     table: ibis.Table,
     *,
@@ -245,8 +245,10 @@ def profile(
 
     Notes
     -----
-    Two passes. The edges of bins come from about 50,000 rows that a hash of their values chooses; the counts over them are exact.
-    Different values are counted exactly in texts, booleans and where they are few, else approximately (HyperLogLog).
+    In DuckDB each column is read twice, 100 columns in one query, those with few different values in queries of their own; once more are
+    read columns whose rows a hash cannot draw evenly. Spark reads a time once more, for its periods. The edges of bins come from about
+    50,000 rows that the hash of their values chooses; the counts over them are exact. Different values are counted exactly in texts, booleans,
+    small tables and where they are few, else approximately (HyperLogLog).
     """
     with reading("the reference" if like is None else "the current data"):
         return _profile(table, like, list(table.columns if columns is None else columns), min_level_rows, portable)

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['PANELS_ACROSS', 'plot_missing', 'plot_outside', 'plot_columns', 'plot_rules']
 
-# %% ../nbs/405_quality_plots.ipynb #cf63e0ec
-import math
+# %% ../nbs/405_quality_plots.ipynb #ef156536
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,15 @@ from prodnb.plots import (
     MOST,
     OKABE_ITO,
     OUTCOME_STYLES,
-    REFERENCE,
     absence,
-    draw_levels,
-    draw_numbers,
+    draw_column,
+    draw_outcomes,
     empty_figure,
     figure,
     label,
+    name_sides,
     names_down,
+    panels,
     percent_across,
 )
 from .verdict import CheckResult, number
@@ -104,7 +104,7 @@ def plot_outside(result: CheckResult) -> "Figure":
         ax.barh(ys, [shown[y][side] for y in ys], height=0.6, color=colour, hatch=hatch, edgecolor="white", label=side)
     return _finish(fig, ax, [r["column"] for r in shown], "share of rows")
 
-# %% ../nbs/405_quality_plots.ipynb #a1f978e7
+# %% ../nbs/405_quality_plots.ipynb #21634d81
 PANELS_ACROSS = 4
 
 
@@ -118,27 +118,18 @@ def plot_columns(result: CheckResult) -> "Figure":
     outcomes = {r["column"]: r["outcome"] for r in listed}
     if len(names) < len(listed):
         title += f", the {len(names)} with most to say of {len(listed):,}"
-    across = min(PANELS_ACROSS, max(len(names), 2))
-    down = math.ceil(len(names) / across)
-    fig, axes = figure(title, rows=down, columns=across, height=0.7 + 1.45 * down)
-    panels = [ax for row in axes for ax in row]
-    for ax, name in zip(panels, names, strict=False):
+    fig, axes = panels(title, names, min(PANELS_ACROSS, max(len(names), 2)), height=1.45)
+    for ax, name in zip(axes, names, strict=True):
         _small_panel(ax, [r for r in table if r["column"] == name], outcomes.get(name, "passed"))
-    for ax in panels[len(names) :]:
-        ax.axis("off")
-    _legend(fig, compared=any(r["current"] is not None for r in table))
+    name_sides(fig, compared=any(r["current"] is not None for r in table), outcomes=[o for o in OUTCOME_STYLES if o != "passed"])
     return fig
 
 
 def _small_panel(ax: "Axes", cells: Sequence[Any], outcome: str) -> None:
     cells = [{**c, "current": c["reference"] if c["current"] is None else c["current"]} for c in cells]
-    ordered = any(c["to"] is not None for c in cells)
-    if ordered:
-        draw_numbers(ax, cells, small=True)
+    if draw_column(ax, cells, small=True):
         ax.set_yticks([0, 0.5, 1], ["0", "½", "1"], fontsize=7)
         ax.locator_params(axis="x", nbins=4) if cells[0]["kind"] == "number" else ax.set_xticks(ax.get_xticks()[1:-1:3][:2])
-    else:
-        draw_levels(ax, cells, most=4, small=True)
     ax.tick_params(axis="x", labelsize=7, rotation=0)
     mark, colour = OUTCOME_STYLES.get(outcome, ("o", "#555555"))
     ax.set_title(
@@ -151,23 +142,7 @@ def _small_panel(ax: "Axes", cells: Sequence[Any], outcome: str) -> None:
     if outcome != "passed":
         ax.plot([0.97], [1.09], marker=mark, color=colour, markersize=6, transform=ax.transAxes, clip_on=False)
 
-
-def _legend(fig: "Figure", *, compared: bool) -> None:
-    from matplotlib.lines import Line2D
-
-    lines = [
-        Line2D([], [], color=REFERENCE, linewidth=4, label="reference"),
-        Line2D([], [], color=CURRENT, linewidth=1.8, label="current"),
-    ]
-    marks = [Line2D([], [], marker=m, color=c, linestyle="", label=o) for o, (m, c) in OUTCOME_STYLES.items() if o != "passed"]
-    fig.legend(
-        handles=[*(lines if compared else [Line2D([], [], color=CURRENT, linewidth=1.8, label="rows examined")]), *marks],
-        loc="outside lower right",
-        ncols=5,
-        frameon=False,
-    )
-
-# %% ../nbs/405_quality_plots.ipynb #b13ba472
+# %% ../nbs/405_quality_plots.ipynb #0902444f
 def plot_rules(result: CheckResult) -> "Figure":
     """Draw the share of rows that break each rule of the contract, with its interval; the 20 worst, on a scale that shows one row in 100,000."""
     title = "Rules of the contract that were broken"
@@ -188,18 +163,11 @@ def plot_rules(result: CheckResult) -> "Figure":
     fig, [[ax]] = figure(
         title + (f", the worst {MOST} of {len(table)}" if len(table) > MOST else ""), height=1.4 + 0.24 * len(shown)
     )
-    for y, row in enumerate(shown):
-        marker, colour = OUTCOME_STYLES.get(row["outcome"], ("x", "#882255"))
-        if row["low"] is not None:
-            ax.plot([max(row["low"], 1e-7), max(row["high"], 1e-7)], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
-        ax.scatter([max(row["share"], 1e-7)], [y], marker=marker, color=colour, s=34, zorder=3)
+    ends = [None if r["low"] is None else (max(r["low"], 1e-7), max(r["high"], 1e-7)) for r in shown]
+    draw_outcomes(ax, [(max(r["share"], 1e-7), e, r["outcome"]) for r, e in zip(shown, ends, strict=True)])
     ax.set_xscale("log")
     ax.set_xlim(min(1e-3, min(max(r["share"], 1e-7) for r in shown) / 3), 1.3)
     names_down(ax, [r["rule"] for r in shown])
     ax.set_yticks(range(len(shown)), [label(r["rule"], 40) for r in shown])
     ax.set_xlabel("share of the rows that the rule speaks about (logarithmic)")
-    for outcome, (marker, colour) in OUTCOME_STYLES.items():
-        if any(r["outcome"] == outcome for r in shown):
-            ax.scatter([], [], marker=marker, color=colour, label=outcome)
-    fig.legend(loc="outside lower right", ncols=4, frameon=False)
     return fig

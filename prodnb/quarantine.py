@@ -88,15 +88,14 @@ def _check_types(kinds: Mapping[str, str], forms: Sequence[str]) -> None:
             fix = "cast it, e.g. to DECIMAL(38, 0), or write CSV" if "HUGE" in found[0] else "cast it, or write CSV"
             raise InputError(f"{name!r} is of type {found[0]}, whose values Parquet cannot hold", fix=fix)
 
-# %% ../nbs/309_quarantine.ipynb #679cb498
+# %% ../nbs/309_quarantine.ipynb #2541f585
 ROOM = 300  # MB that the engine may use; beyond, it uses the disk
 THREADS = 4  # at most: each needs room of its own
 
 
 @contextmanager
-def _workshop(place: Path, home: BaseBackend) -> Iterator[BaseBackend]:
+def _workshop(place: Path, home: BaseBackend, threads: int) -> Iterator[BaseBackend]:
     """Open an engine that keeps to ROOM and spills into a folder."""
-    threads = min(THREADS, os.cpu_count() or 1)
     config = {"memory_limit": f"{ROOM}MB", "temp_directory": str(place / "spill"), "threads": threads}
     con = ibis.duckdb.connect(autoinstall_known_extensions=False, autoload_known_extensions=False, **config)
     try:
@@ -201,7 +200,7 @@ def _beside(table: Table, marks: Mapping[str, str]) -> Table:
     _do(con, f"CREATE TEMP VIEW {name} AS SELECT * FROM {joined}")
     return con.table(name)
 
-# %% ../nbs/309_quarantine.ipynb #af1ea3ce
+# %% ../nbs/309_quarantine.ipynb #0f3d9f44
 def _sum_of_rows(con: BaseBackend, source: str, kinds: Mapping[str, str], *, cast: bool = False) -> tuple[int, int]:
     columns = ", ".join(f"CAST({quoted(c)} AS {kind})" if cast else quoted(c) for c, kind in kinds.items())
     rows, total = _do(con, f"SELECT count(*), sum(CAST(hash({columns}) AS HUGEINT)) FROM {source}")[0]
@@ -261,7 +260,7 @@ def split(
     _check_rules(rules, table)
     with hidden_parts(good, bad) as parts:
         try:
-            counts = _write(rules, table, folder, parts)
+            counts = _written(rules, table, folder, parts)
             name_together([(parts[path], path) for path in (bad, good)])
             return counts
         except ProdnbError:
@@ -269,12 +268,22 @@ def split(
         except Exception as e:
             raise InputError(f"the rows could not be split: {engine_says(e)}", fix="nothing was written") from None
 
-# %% ../nbs/309_quarantine.ipynb #375bf638
-def _write(rules: Sequence[Rule], source: Table, folder: Path, parts: Mapping[Path, Path]) -> Counts:
+# %% ../nbs/309_quarantine.ipynb #4372a190
+def _written(rules: Sequence[Rule], table: Table, folder: Path, parts: Mapping[Path, Path]) -> Counts:
+    """Write both files; where the threads want more room than there is together, with one thread."""
+    import duckdb
+
+    try:
+        return _write(rules, table, folder, parts, min(THREADS, os.cpu_count() or 1))
+    except duckdb.OutOfMemoryException:
+        return _write(rules, table, folder, parts, 1)
+
+
+def _write(rules: Sequence[Rule], source: Table, folder: Path, parts: Mapping[Path, Path], threads: int) -> Counts:
     home, (good, bad), forms = ibis.get_backend(source), parts.values(), [p.suffix.lower() for p in parts]
     place, kinds = good.parent, _types(home, home.compile(source))
     _check_types(kinds, forms)
-    with _workshop(place, home) as con:
+    with _workshop(place, home, threads) as con:
         table = _brought(source, con, place)
         sides, columns = con.compile(flagged(rules, table, folder, place)), ", ".join(map(quoted, kinds))
         trimmed = f"left({BROKEN}, length({BROKEN}) - {len(BETWEEN)}) AS {BROKEN}"

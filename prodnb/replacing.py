@@ -5,21 +5,21 @@
 # %% auto #0
 __all__ = ['source_files', 'reads', 'hidden_parts', 'on_disk', 'name_together']
 
-# %% ../nbs/204_replacing.ipynb #ef994697
+# %% ../nbs/204_replacing.ipynb #16fcedf2
 import os
 import platform
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 from .files import FUNCTION, find_files, local_path
 
-# %% ../nbs/204_replacing.ipynb #835278c7
+# %% ../nbs/204_replacing.ipynb #9fa133ef
 def source_files(source: Any, folder: Path = Path(".")) -> list[Path]:
     """The files that a source is read from, links followed: those of a glob or a folder, or a database; none for all else."""
     if not isinstance(source, str | Path):
@@ -36,30 +36,41 @@ def source_files(source: Any, folder: Path = Path(".")) -> list[Path]:
 
 
 def reads(source: Any, path: Path, folder: Path = Path(".")) -> bool:
-    """Is a file part of a source, or would it be once it is written into the folder that is the source?"""
-    inside = (
-        isinstance(source, str | Path)
-        and (root := Path(os.path.realpath(folder / os.path.expanduser(local_path(source))))).is_dir()
-    )
-    return path.resolve() in source_files(source, folder) or (inside and path.resolve().is_relative_to(root))
+    """Is a file part of a source, or would it be once it is there: in the folder, or among the names of the glob, that are the source?"""
+    path = path.resolve()
+    if path in source_files(source, folder):
+        return True
+    if not isinstance(source, str | Path) or "://" in (spec := local_path(source)):
+        return False
+    root = Path(os.path.realpath(Path(folder) / os.path.expanduser(spec)))
+    return path.is_relative_to(root) if root.is_dir() else bool(re.search(r"[*?[]", spec)) and path.match(str(root))
 
-# %% ../nbs/204_replacing.ipynb #cb6fc7da
+# %% ../nbs/204_replacing.ipynb #32d3fde8
 _HIDDEN = ".prodnb_"  # a folder beside an output; its name goes on with the machine and the process that it belongs to
 
 
 @contextmanager
 def hidden_parts(*paths: Path) -> Iterator[dict[Path, Path]]:
     """Name a file in a hidden folder for each output, and remove the folders, also those of processes that were killed."""
-    folders = {}
-    for folder in {path.parent for path in paths}:
-        _sweep(folder, {path.name for path in paths if path.parent == folder})
-        folders[folder] = Path(tempfile.mkdtemp(prefix=f"{_HIDDEN}{_machine()}_{os.getpid()}_", dir=folder))
+    folders: dict[Path, Path] = {}
     try:
+        for folder in dict.fromkeys(path.parent for path in paths):
+            _sweep(folder, {path.name for path in paths if path.parent == folder})
+            folders[folder] = _new_folder(folder)
         yield {path: folders[path.parent] / f"{path.name}.part" for path in paths}
     finally:
         for folder in folders.values():
             if not list(folder.glob("*.old")):  # else what was there could not be put back
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder(folder: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=f"{_HIDDEN}{_machine()}_{os.getpid()}_", dir=folder))
+    except OSError as e:
+        raise InputError(
+            f"nothing can be written into the folder {folder.name!r}: {e.strerror}", fix="choose another folder"
+        ) from None
 
 
 def _machine() -> str:
@@ -83,7 +94,7 @@ def _alive(process: int) -> bool:
         return True
     return True
 
-# %% ../nbs/204_replacing.ipynb #8f4ed51b
+# %% ../nbs/204_replacing.ipynb #384ff396
 def on_disk(path: Path) -> None:
     """Wait until a file, or the names in a folder, survive the loss of power."""
     handle = os.open(path, os.O_RDONLY)
@@ -98,7 +109,7 @@ def on_disk(path: Path) -> None:
 
 def name_together(moves: Sequence[tuple[Path, Path]]) -> None:
     """Give finished files their names (part -> path): all of them, or none, and then what was there before is there again."""
-    old, done = {path: part.with_suffix(".old") for part, path in moves if path.exists()}, []
+    old = {path: part.with_suffix(".old") for part, path in moves if path.exists()}
     try:
         for part, _ in moves:
             on_disk(part)
@@ -106,14 +117,14 @@ def name_together(moves: Sequence[tuple[Path, Path]]) -> None:
             _set_aside(path, aside)
         for part, path in moves:
             os.replace(part, path)
-            done.append(path)
-        for folder in {path.parent for path in done}:
+        for folder in {path.parent for _, path in moves}:
             on_disk(folder)
     except BaseException:
-        _put_back(done, old)
+        _put_back([path for part, path in moves if not part.exists()], old)
         raise
     for aside in old.values():
-        aside.unlink()
+        with suppress(OSError):  # all is there; only the earlier file stays hidden
+            aside.unlink()
 
 
 def _set_aside(path: Path, aside: Path) -> None:

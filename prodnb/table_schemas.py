@@ -47,7 +47,7 @@ class Taken:
         self.statements += 1
         self.left.append(NotTaken(said, why))
 
-# %% ../nbs/317_table_schemas.ipynb #b6e2a25b
+# %% ../nbs/317_table_schemas.ipynb #b3c550c4
 _FIELD_TYPES = {
     "integer": "integer",
     "number": "number",
@@ -59,14 +59,11 @@ _FIELD_TYPES = {
     "year": "integer",
 }
 _TEXT_FORMATS = {"email": "email", "uri": "url", "uuid": "uuid"}
+_SPOKEN = ("type", "format", "title", "description", "example")  # read elsewhere, or words for people
 _DOCUMENTATION = (
+    *_SPOKEN,
     "name",
-    "type",
-    "format",
-    "title",
-    "description",
     "constraints",
-    "example",
     "rdfType",
     "trueValues",
     "falseValues",
@@ -200,23 +197,19 @@ def _foreign_key(taken: Taken, foreign: Mapping[str, Any]) -> None:
     else:
         taken.take(said, "in_table", columns, {"table": there["path"], **({"columns": names} if tuple(names) != columns else {})})
 
-# %% ../nbs/317_table_schemas.ipynb #8f278df1
+# %% ../nbs/317_table_schemas.ipynb #a14bdc74
 _JSON_TYPES = {"integer": "integer", "number": "number", "string": "text", "boolean": "boolean"}
 _JSON_FORMATS = {"date": "date", "date-time": "datetime", "time": "time"}
 _JSON_SILENT = (
-    "title",
-    "description",
+    *_SPOKEN,
     "$comment",
     "default",
     "examples",
-    "example",
     "deprecated",
     "readOnly",
     "writeOnly",
     "$id",
     "$schema",
-    "type",
-    "format",
     "$defs",
     "definitions",
 )

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from project import prodnb
 from shared import shared_data
 from typer.testing import CliRunner
 
 from prodnb.contract import Contract, Field, read_contract, write_contract
-from prodnb.data_commands import contract_app
+from prodnb.data_commands import contract_app, find_errors_command, split_table
 from prodnb.errors import InputError
 from prodnb.rules import Rule
 
@@ -219,3 +220,43 @@ def test_a_contract_without_a_rule_has_looked_at_nothing(tmp_path):
     )
     said = CliRunner().invoke(contract_app, ["check", str(tmp_path / "c.yaml"), str(tmp_path / "t.parquet")])
     assert said.exit_code == 1
+
+
+def test_a_glob_or_a_folder_of_inputs_is_not_overwritten(tmp_path, monkeypatch):
+    for n in (1, 2):
+        pd.DataFrame({"a": [n]}).to_parquet(tmp_path / f"p{n}.parquet")
+    write_contract(Contract("any", (Rule(kind="not_null", columns="a"),)), tmp_path / "c.yaml")
+    monkeypatch.chdir(tmp_path)
+    before = (tmp_path / "p1.parquet").read_bytes()
+    for table in ("p*.parquet", ".", str(tmp_path)):
+        for command in (
+            ["split", "c.yaml", table, "--good", "p1.parquet", "--bad", "../b.csv"],
+            ["learn", table, "-o", "p1.parquet"],
+        ):
+            said = CliRunner().invoke(contract_app, [*command, "--force"])
+            assert "part of the table that this command reads" in str(said.exception), (command, said.exception)
+            assert (tmp_path / "p1.parquet").read_bytes() == before
+    with pytest.raises(InputError, match="part of the table"):
+        find_errors_command("p*.parquet", csv=tmp_path / "p2.parquet", force=True)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="would become"):
+        find_errors_command(".", csv=tmp_path / "out" / "cells.csv")
+    said = CliRunner().invoke(contract_app, ["split", "c.yaml", "p*.parquet", "--good", "g.parquet", "--bad", "b.csv"])
+    assert said.exit_code == 0, said.exception
+    assert "2 rows = 2 in g.parquet + 0 in b.csv" in said.output
+
+
+def test_the_help_says_what_is_done(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    assert "before anything is written" not in split_table.__doc__
+    assert "before the files get their names" in split_table.__doc__
+    app = typer.Typer()
+    app.command()(find_errors_command)
+    assert "formula" in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_cells_are_written_as_they_are(tmp_path, monkeypatch):
+    found = pd.DataFrame({"row": [0], "column": ["a"], "value": ["=1+1"], "rule": ["r"], "score": [0.5]})
+    monkeypatch.setattr("prodnb.cells.find_errors", lambda *args, **more: found)
+    find_errors_command(str(tmp_path / "t.csv"), csv=tmp_path / "cells.csv")
+    assert pd.read_csv(tmp_path / "cells.csv")["value"].tolist() == ["=1+1"]

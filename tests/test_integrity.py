@@ -361,7 +361,7 @@ def places(seed: int, rows: int = 3000) -> dict[str, pd.DataFrame]:
 def test_distinct_places_are_no_doubles(name, seed):
     frame = places(seed)[name]
     table = open_table(frame)
-    limits = {k: Limit(warn=0.05, reason="") for k in ("max_duplicate_rows", "max_near_duplicates")}
+    limits = {k: Limit(warn=0.05, reason="a test") for k in ("max_duplicate_rows", "max_near_duplicates")}
     told = {v.statistic.name: v for v in judge_doubles(table, ["lat", "lon"], limits, 10**6, 0.95)}
     assert told["normalised_duplicates"].outcome == "passed"
     assert told["normalised_duplicates"].statistic.value < 0.03
@@ -388,7 +388,7 @@ def test_near_doubles_of_wide_tables_say_what_may_differ():
     names = list(frame)
     pairs = pd.concat([frame, frame[:50].assign(c000=0.0, c040=0.0, c080=0.0)])
     assert near_doubles(open_table(pairs), names).repeated == 50
-    limits = {k: Limit(warn=0.05, reason="") for k in ("max_duplicate_rows", "max_near_duplicates")}
+    limits = {k: Limit(warn=0.05, reason="a test") for k in ("max_duplicate_rows", "max_near_duplicates")}
     told = {v.statistic.name: v.statistic.method for v in judge_doubles(open_table(pairs), names, limits, 10**6, 0.95)}
     assert "all columns but one of 40 blocks of up to 3 columns" in told["near_duplicates"]
     few = {v.statistic.name: v.statistic.method for v in judge_doubles(open_table(frame), names[:6], limits, 10**6, 0.95)}

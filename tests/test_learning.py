@@ -1,8 +1,10 @@
 """Learning without crying wolf: evidence is what it says, clean splits are quiet, planted faults are found."""
 
+import re
 import sys
 from pathlib import Path
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,9 +124,26 @@ def test_blocks_of_time_set_the_limit_where_days_differ():
     assert contract.learned_on["split"] == "10 blocks of at"
     rules = {r.name: r for r in contract.rules}
     assert "block of time" in rules["not_null(x)"].reason
-    assert rules["rows_per_day"].option("min") <= 100 <= rules["rows_per_day"].option("max")
-    assert "rows_per_day" in broken(contract, frame[::3])
     assert not any(r.kind == "between" and r.columns == ("at",) for r in contract.rules)
+
+
+def test_an_empty_table_fails_the_volume_and_all_else_is_unknown():
+    contract = learn(orders(2000))
+    outcomes = {f.rule.name: f.outcome for f in enforce(contract.rules, ibis.memtable(orders(2000)[:0]))}
+    assert outcomes["volume"] == "failed"
+    assert set(outcomes.values()) <= {"failed", "unknown", "passed"}
+    assert [name for name, outcome in outcomes.items() if outcome == "failed"] == ["volume"]
+
+
+def test_no_rule_names_people():
+    rng = np.random.default_rng(0)
+    people = [f"{a}.{b}@example.org" for a in ("ann", "bea", "cem", "dan", "eve") for b in ("kim", "lee", "may")]
+    number = rng.integers(0, len(people), 4000)
+    frame = pd.DataFrame({"contact": np.array(people)[number], "customer": np.array([p.split("@")[0].title() for p in people])[number]})
+    frame["town"] = np.array(["Bern", "Chur", "Genf"])[number % 3]
+    text = contract_yaml(learn(frame, roles=Roles(categorical=("customer",))))
+    assert "Bern" in text
+    assert not re.search(r"[Aa]nn[ .]|example", text)
 
 
 def test_too_few_rows_and_a_wrong_alpha_are_said():

@@ -256,6 +256,21 @@ def test_chances_are_those_of_the_sampling_they_name():
         assert outside_by_chance(k, 15, 40) == pytest.approx(np.mean(outside >= k), abs=0.01)
 
 
+def test_methods_say_what_was_computed():
+    rng = np.random.default_rng(0)
+    before = pd.DataFrame({"n": rng.normal(size=2000), "l": rng.choice(list("abc"), 2000)})
+    now = before.assign(n=before["n"] + 9, l=rng.choice(list("axy"), 2000))
+    told = {v.statistic.name: v.statistic for v in check_quality(before, now).verdicts}
+    levels, outside = told["new_level_share"], told["out_of_range_share"]
+    assert "Good-Turing" in levels.method
+    assert "share in current minus share in reference" not in levels.method
+    assert "beta-binomial" in outside.method
+    assert outside.p is not None
+    assert "Clopper-Pearson interval" in outside.method
+    gaps = {v.statistic.name: v.statistic for v in check_quality(before, now.assign(n=None)).verdicts}["null_increase"]
+    assert gaps.method.startswith("share in current minus share in reference; Newcombe")
+
+
 def test_unnamed_levels_of_unchanged_data_are_expected():
     rng = np.random.default_rng(1)
     more = []

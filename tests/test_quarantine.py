@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prodnb import quarantine
+from prodnb import quarantine, replacing
 from prodnb.errors import InputError
 from prodnb.quarantine import BROKEN, Counts, split
 from prodnb.rules import Rule
@@ -162,12 +162,200 @@ def test_what_is_not_read_back_as_it_was_is_refused(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_the_memory_limit_is_put_back(tmp_path):
+def settings_of(con):
+    return con.raw_sql("SELECT name, value FROM duckdb_settings() ORDER BY ALL").fetchall()
+
+
+REPEATED = "SELECT range AS i, md5((range % {keys})::VARCHAR) AS k, md5(range::VARCHAR) AS l FROM range({rows})"
+
+
+def test_the_disk_is_used_again_and_again_and_the_engine_stays_as_it_was(tmp_path, monkeypatch):
+    import ibis
+
     from prodnb.embedded import engine
 
-    before = engine().raw_sql("SELECT current_setting('memory_limit')").fetchall()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(quarantine, "ROOM", 100)
+    duckdb.sql(f"COPY ({REPEATED.format(rows=900_000, keys=600_000)}) TO 'in.parquet'")
+    mine = ibis.duckdb.connect(memory_limit="150MB", temp_directory=str(tmp_path / "mine"))
+    mine.raw_sql("CREATE VIEW in_parquet AS FROM 'in.parquet'").fetchall()
+    before = settings_of(engine()), settings_of(mine)
+    spills = []
+    run = quarantine._do
+
+    def watched(con, sql):
+        found = run(con, sql)
+        if con not in (mine, engine()):
+            spills.extend(tmp_path.glob(".prodnb_*/spill"))  # made when it is needed
+        return found
+
+    monkeypatch.setattr(quarantine, "_do", watched)
+    for table in ("in.parquet", "in.parquet", mine.table("in_parquet")):
+        spills.clear()
+        counts = split([Rule(kind="unique", columns=("k",))], table, "good.parquet", "bad.parquet", overwrite=True)
+        assert counts == Counts(900_000, 300_000, 600_000, {"unique(k)": 600_000})
+        assert spills
+        assert not list(tmp_path.glob(".prodnb_*"))
+    assert (settings_of(engine()), settings_of(mine)) == before
+    kept = duckdb.sql("SELECT bool_and(i BETWEEN 300000 AND 599999), count(DISTINCT i) FROM 'good.parquet'").fetchall()
+    assert kept == [(True, 300_000)]
+    after = mine.raw_sql("SELECT count(*) FROM (SELECT k, l, count(*) FROM in_parquet GROUP BY ALL)").fetchall()
+    assert after == [(900_000,)]
+    # rows keep their order
+    assert duckdb.sql("SELECT bool_and(i > before) FROM (SELECT i, lag(i) OVER () AS before FROM 'bad.parquet')").fetchall()[0][0]
+
+
+def test_one_thread_is_tried_where_several_have_no_room(tmp_path, monkeypatch):
+    real, tried = quarantine._write, []
+
+    def short(rules, table, folder, parts, threads):
+        tried.append(threads)
+        if len(tried) == 1:
+            raise duckdb.OutOfMemoryException("no room")
+        return real(rules, table, folder, parts, threads)
+
+    monkeypatch.setattr(quarantine, "_write", short)
+    assert split(RULES, table_of([(1.0, "a", 1)]), tmp_path / "g.csv", tmp_path / "b.csv").rows == 1
+    assert tried[1] == 1
+
+
+def test_marks_stand_beside_their_own_rows(tmp_path):
+    """Rules about rows and about rows among rows together: each row is named by exactly the rules it breaks."""
+    duckdb.sql(f"COPY (SELECT range AS i, range % 700 AS k, (range * 7919) % 1000 AS x FROM range(300000) WHERE range <> 5) TO '{tmp_path}/in.parquet'")  # fmt: skip
+    pa_other = pa.table({"id": list(range(600))})
+    parquet.write_table(pa_other, tmp_path / "other.parquet")
+    rules = [
+        Rule(kind="between", columns=("x",), options={"max": 499}, name="x"),
+        Rule(kind="in_table", columns=("k",), options={"table": "other.parquet", "columns": ["id"]}, name="k"),
+        Rule(kind="unique_together", columns=("k", "x"), where="x > 900", name="kx"),
+    ]
+    split(rules, "in.parquet", tmp_path / "g.parquet", tmp_path / "b.parquet", folder=tmp_path)
+    found = {r["i"]: r[BROKEN] for r in parquet.read_table(tmp_path / "b.parquet", columns=["i", BROKEN]).to_pylist()}
+    pairs = Counter((i % 700, i * 7919 % 1000) for i in range(300000) if i != 5 and i * 7919 % 1000 > 900)
+    for i in range(300000):
+        k, x = i % 700, i * 7919 % 1000
+        names = ["x"] * (x > 499) + ["k"] * (k >= 600) + ["kx"] * (x > 900 and pairs[k, x] > 1)
+        assert found.get(i, "") == ("; ".join(names) if i != 5 else "")
+
+
+@pytest.mark.parametrize("kind", ["frame", "database", "csv"])
+def test_tables_of_other_kinds_are_split_alike(tmp_path, kind, monkeypatch):
+    table = pa.table({"n": [3, 1, 3, 2], "s": ["a", None, "b", ""]})
+    if kind == "csv":
+        monkeypatch.setattr("prodnb.tables.CSV_IN_MEMORY", 0)
+        (tmp_path / "in.csv").write_text("n,s\n3,a\n1,\n3,b\n2,c\n")
+        source = "in.csv"
+    elif kind == "database":
+        with duckdb.connect(str(tmp_path / "shop.duckdb")) as con:
+            con.execute("CREATE TABLE t AS SELECT * FROM (VALUES (3, 'a'), (1, NULL), (3, 'b'), (2, '')) AS rows (n, s)")
+        source = "shop.duckdb::t"
+    else:
+        source = table
+    counts = split([Rule(kind="unique", columns=("n",))], source, tmp_path / "g.parquet", tmp_path / "b.parquet", folder=tmp_path)
+    assert counts == Counts(4, 2, 2, {"unique(n)": 2})
+    assert [r["n"] for r in read(tmp_path / "g.parquet")] == [1, 2]
+
+
+def test_two_files_get_their_names_together(tmp_path, monkeypatch):
+    """A failure between the two leaves what was there, and the message is true."""
+    good, bad = tmp_path / "g.csv", tmp_path / "b.csv"
+    good.write_text("old good")
+    bad.write_text("old bad")
+    real, calls = os.replace, []
+
+    def fails(source, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(InputError, match="Nothing was written"):
+        split(RULES, table_of([(1.0, "a", 1)]), good, bad, overwrite=True)
+    assert (good.read_text(), bad.read_text()) == ("old good", "old bad")
+    assert sorted(os.listdir(tmp_path)) == ["b.csv", "g.csv"]
+
+
+def test_what_cannot_be_put_back_is_kept_and_said(tmp_path, monkeypatch):
+    good, bad = tmp_path / "g.csv", tmp_path / "b.csv"
+    good.write_text("old good")
+    bad.write_text("old bad")
+    real, calls = os.replace, []
+
+    def fails(source, target):
+        calls.append(target)
+        if len(calls) >= 2:
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(InputError, match=r"what was there is \.prodnb_.*b\.csv\.old") as raised:
+        split(RULES, table_of([(1.0, "a", 1)]), good, bad, overwrite=True)
+    assert "othing was written" not in str(raised.value)
+    assert [p.read_text() for p in tmp_path.glob(".prodnb_*/b.csv.old")] == ["old bad"]
+    assert good.read_text() == "old good"
+
+
+def test_files_are_on_the_disk_before_they_get_their_names(tmp_path, monkeypatch):
+    seen = []
+    real, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (seen.append("sync"), real(handle))[1])
+    monkeypatch.setattr(os, "replace", lambda a, b: (seen.append("name"), replace(a, b))[1])
     split(RULES, table_of([(1.0, "a", 1)]), tmp_path / "g.csv", tmp_path / "b.csv")
-    assert engine().raw_sql("SELECT current_setting('memory_limit')").fetchall() == before
+    assert seen == ["sync", "sync", "name", "name", "sync"]
+    seen.clear()
+    from prodnb.yaml_text import write_whole
+
+    write_whole(tmp_path / "c.yaml", "a: 1\n")
+    assert seen == ["sync", "name", "sync"]
+
+
+def test_names_that_the_file_could_not_tell_apart_are_refused(tmp_path):
+    rules = [Rule(kind="not_null", columns=("s",), name="x; y"), Rule(kind="not_null", columns=("x",), name="x, y")]
+    with pytest.raises(InputError, match="two rules would be called 'x, y'"):
+        split(rules, table_of([(1.0, None, 1)]), tmp_path / "g.csv", tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize(("kind", "value"), [("HUGEINT", "99999999999999999999999::HUGEINT"), ("HUGEINT", "[9::HUGEINT]"), ("TIME WITH TIME ZONE", "'10:00:00+01'::TIMETZ")])  # fmt: skip
+def test_a_type_that_parquet_cannot_hold_is_named_before(tmp_path, kind, value):
+    import ibis
+
+    con = ibis.duckdb.connect()
+    con.raw_sql(f"CREATE TABLE t AS SELECT 1 AS one, {value} AS big").fetchall()
+    with pytest.raises(InputError, match=f"'big' is of type {kind}, whose values Parquet cannot hold"):
+        split([], con.table("t"), tmp_path / "g.parquet", tmp_path / "b.csv")
+    assert split([], con.table("t"), tmp_path / "g.csv", tmp_path / "b.csv").good == 1
+
+
+@pytest.mark.parametrize("source", ["p*.parquet", "p1.parquet", "."])
+def test_no_input_is_replaced(tmp_path, source):
+    for n in (1, 2):
+        parquet.write_table(table_of([(1.0, "a", n)]), tmp_path / f"p{n}.parquet")
+    before = (tmp_path / "p1.parquet").read_bytes()
+    with pytest.raises(InputError, match="a part of the table that is read"):
+        split(RULES, source, tmp_path / "p1.parquet", tmp_path.parent / "b.csv", folder=tmp_path, overwrite=True)
+    assert (tmp_path / "p1.parquet").read_bytes() == before
+
+
+def test_what_dead_runs_left_is_removed_and_nothing_of_the_living(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    machine = replacing._machine()
+
+    def left(process, machine=machine, name="g.csv.part"):
+        folder = tmp_path / f".prodnb_{machine}_{process}_abc"
+        folder.mkdir()
+        (folder / name).write_text("rows")
+        return folder
+
+    dead, living, elsewhere = left(gone.pid), left(os.getppid()), left(gone.pid, "another-machine")
+    split(RULES, table_of([(1.0, "a", 1)]), tmp_path / "g.csv", tmp_path / "b.csv")
+    assert (dead.exists(), living.exists(), elsewhere.exists()) == (False, True, True)
+    dead = left(gone.pid, name="other.csv.old")  # the only copy, perhaps
+    split(RULES, table_of([(1.0, "a", 1)]), tmp_path / "g.csv", tmp_path / "b.csv", overwrite=True)
+    assert dead.exists()
+    split(RULES, table_of([(1.0, "a", 1)]), tmp_path / "other.csv", tmp_path / "b.csv", overwrite=True)
+    assert not dead.exists()
 
 
 @pytest.mark.slow
@@ -177,11 +365,39 @@ def test_a_run_that_is_killed_leaves_nothing_that_looks_finished(tmp_path):
     run = subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     )
-    while run.poll() is None and not list(tmp_path.glob(".*.part")):
+    while run.poll() is None and not list(tmp_path.glob(".prodnb_*/*.part")):
         pass
     run.kill()
     run.wait()
     assert not [p for p in tmp_path.glob("*.parquet") if p.name != "in.parquet"]
+    assert list(tmp_path.glob(".prodnb_*"))
+    split(RULES, table_of([(1.0, "a", 1)]), tmp_path / "g.csv", tmp_path / "b.csv")
+    assert not list(tmp_path.glob(".prodnb_*"))
+
+
+@pytest.mark.prove
+def test_millions_of_repeated_keys_twice_and_a_spill_afterwards(tmp_path):
+    duckdb.sql(f"COPY ({REPEATED.format(rows=9_000_000, keys=7_000_000)}) TO '{tmp_path / 'in.parquet'}'")
+    code = """
+import resource
+from prodnb.embedded import engine
+from prodnb.quarantine import split
+from prodnb.rules import Rule
+settings = engine().raw_sql("SELECT name, value FROM duckdb_settings()").fetchall()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for _ in range(2):
+    counts = split([Rule(kind="unique", columns=("k",))], "in.parquet", "good.parquet", "bad.parquet", overwrite=True)
+    print(counts.rows, counts.good, counts.bad)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print(settings == engine().raw_sql("SELECT name, value FROM duckdb_settings()").fetchall())
+engine().raw_sql("SET memory_limit = '300MB'")
+print(engine().raw_sql("SELECT count(*) FROM (SELECT k, l, count(*) FROM 'in.parquet' GROUP BY ALL)").fetchall()[0][0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})  # fmt: skip
+    first, second, megabytes, same, groups = done.stdout.splitlines()
+    assert first == second == "9000000 5000000 4000000"
+    assert int(megabytes) <= 500
+    assert (same, groups) == ("True", "9000000")
 
 
 @pytest.mark.prove
@@ -193,6 +409,7 @@ def test_twenty_million_rows_within_the_memory(tmp_path):
         f"COPY (SELECT range AS n, 'k' || (range % 19999999) AS k, {columns} FROM range(20000000)) TO '{tmp_path / 'in.parquet'}'"
     )
     code = """
+import resource
 from prodnb.embedded import engine
 from prodnb.quarantine import split
 from prodnb.rules import Rule

@@ -1,19 +1,23 @@
 """Rules of other tools: each is taken over exactly or listed with the reason, and none vanishes."""
 
 import json
+import re
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
 from prodnb.contract import contract_yaml, parse_contract
+from prodnb.enforce import enforce
 from prodnb.errors import InputError
 from prodnb.expectations import EXPECTATIONS, rules_of_expectation
 from prodnb.kinds import KINDS
 from prodnb.row_conditions import NotTranslated, condition_sql
 from prodnb.suites import import_suite
 from prodnb.table_schemas import from_json_schema, from_table_schema
+from prodnb.tables import open_table
 from prodnb.yaml_text import parse_yaml
 
 SUITES = Path(__file__).parent / "data" / "suites"
@@ -102,6 +106,100 @@ def test_conditions_choose_the_rows_that_pandas_chooses():
     ]:
         chosen = duckdb.sql(f"SELECT a FROM frame WHERE {condition_sql(text)}").fetchall()
         assert sorted(a for (a,) in chosen) == sorted(frame.query(text)["a"]), text
+
+
+def said_there(name: str, f: pd.DataFrame, pairs: list) -> pd.Series:
+    """Which rows break an expectation on pandas over there, where rows without any value are left out: as its source says."""
+    f = f[f.notna().any(axis=1)]
+    a, b = f["a"], f["b"]
+    kept = {
+        "expect_compound_columns_to_be_unique": lambda: ~f.duplicated(keep=False),
+        "expect_select_column_values_to_be_unique_within_record": lambda: f.nunique(axis=1, dropna=False) == f.shape[1],
+        "expect_multicolumn_sum_to_equal": lambda: f.sum(axis=1, skipna=False) == 3,
+        "expect_multicolumn_values_to_be_equal": lambda: f.nunique(axis=1, dropna=False) <= 1,
+        "expect_column_pair_values_a_to_be_greater_than_b": lambda: a > b,
+        "expect_column_pair_values_to_be_equal": lambda: a == b,
+        "expect_column_pair_values_to_be_in_set": lambda: pd.Series(
+            [[x, y] in pairs for x, y in zip(a, b, strict=True)], index=f.index, dtype=bool
+        ),
+    }
+    return ~kept[name]()
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in EXPECTATIONS if re.search("compound|select_column|multicolumn_(sum|values_to_be_eq)|pair_values", n)]
+)
+def test_rows_with_gaps_break_what_they_break_there(name):
+    rng, pairs, broken, held = np.random.default_rng(0), [[1.0, 2.0], [3.0, 3.0]], 0, 0
+    alone = {"column_A": "a", "column_B": "b"} if "pair" in name else {"column_list": ["a", "b"]}
+    more = {"value_pairs_set": pairs} if "in_set" in name else {"sum_total": 3} if "sum" in name else {}
+    rules, left = rules_of_expectation({"type": name, "kwargs": alone | more})
+    assert left is None
+    for _ in range(60):
+        f = pd.DataFrame(rng.integers(1, 6, (int(rng.integers(1, 4)), 2)).astype(float), columns=["a", "b"])
+        if rng.random() < 0.5:
+            f = pd.DataFrame([[1.0, 2.0], [3.0, 3.0]][: rng.integers(1, 3)] * int(rng.integers(1, 3)), columns=["a", "b"])
+        f = f.mask(rng.random(f.shape) < 0.25)
+        want = bool(said_there(name, f, pairs).any())
+        findings = enforce(rules, open_table(f))
+        assert not [x for x in findings if x.outcome == "errored"]
+        assert want == any(x.outcome == "failed" for x in findings), f
+        broken, held = broken + want, held + (not want)
+    assert min(broken, held) >= 3
+
+
+def test_the_first_reported_weakenings():
+    """Each of these broke there and was silent here."""
+    cases = [
+        ("expect_compound_columns_to_be_unique", {"column_list": ["a", "b"]}, {"a": [1, 1], "b": [None, None]}),
+        ("expect_multicolumn_sum_to_equal", {"column_list": ["a", "b"], "sum_total": 3}, {"a": [1, 1], "b": [2, None]}),
+        ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "a", "column_B": "b"}, {"a": [3, 1], "b": [2, None]}),
+        (
+            "expect_select_column_values_to_be_unique_within_record",
+            {"column_list": ["a", "b", "c"]},
+            {"a": [1, 1], "b": [2, 1], "c": [3, None]},
+        ),
+    ]
+    for name, kwargs, columns in cases:
+        rules, _ = rules_of_expectation({"type": name, "kwargs": kwargs})
+        assert "failed" in {f.outcome for f in enforce(rules, open_table(pd.DataFrame(columns, dtype=float)))}, name
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "why"),
+    [
+        ("expect_compound_columns_to_be_unique", {"column_list": list("ab"), "mostly": 0.9}, "any_value_is_missing it is one"),
+        ("expect_compound_columns_to_be_unique", {"column_list": list("abcd")}, "it is unique_together"),
+        ("expect_multicolumn_sum_to_equal", {"column_list": list("ab"), "sum_total": 1, "mostly": 0.9}, "any_value_is_missing"),
+        ("expect_column_pair_values_to_be_equal", {"column_A": "a", "column_B": "b", "mostly": 0.5}, "either_value_is_missing"),
+        ("expect_column_pair_values_to_be_equal", {"column_A": "a", "column_B": "b", "ignore_row_if": "never"}, "would count"),
+        ("expect_column_pair_values_to_be_in_set", {"column_A": "a", "column_B": "b", "value_pairs_set": [[1, None]]}, "missing"),
+        ("expect_column_values_to_be_increasing", {"column": "a", "parse_strings_as_datetimes": True}, "read as times"),
+        (
+            "expect_column_pair_values_a_to_be_greater_than_b",
+            {"column_A": "a", "column_B": "b", "ignore_row_if": "either_value_is_missing", "parse_strings_as_datetimes": True},
+            "read as times",
+        ),
+        ("expect_column_values_to_be_unique", {"column": "a", "min_value": 3}, "its argument min_value is not known"),
+        ("expect_column_values_to_be_increasing", {"column": "a", "strict_min": True}, "its argument strict_min is not known"),
+    ],
+)
+def test_what_is_not_exact_is_listed(name, kwargs, why):
+    rules, left = rules_of_expectation({"type": name, "kwargs": kwargs})
+    assert rules == []
+    assert why in left.why
+
+
+def test_rows_with_gaps_that_are_left_out_there_are_left_out_here():
+    kwargs = {"column_list": ["a", "b"], "ignore_row_if": "any_value_is_missing", "mostly": 0.9}
+    rules, left = rules_of_expectation({"type": "expect_compound_columns_to_be_unique", "kwargs": kwargs})
+    assert left is None
+    assert [(r.kind, r.max_share) for r in rules] == [("unique_together", 0.1)]
+    condition = {"row_condition": "c > 3", "condition_parser": "pandas"}
+    rules, _ = rules_of_expectation(
+        {"type": "expect_compound_columns_to_be_unique", "kwargs": {"column_list": ["a", "b"]} | condition}
+    )
+    assert {r.where for r in rules} == {'("c" > 3)', '("c" > 3) AND ("a" IS NULL)', '("c" > 3) AND ("b" IS NULL)'}
 
 
 def test_a_data_package():
