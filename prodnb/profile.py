@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CALM', 'FEW', 'SMALL', 'SAMPLE_ROWS', 'SAMPLE_CELLS', 'DISTINCT_ERROR', 'kind_of', 'profile']
 
-# %% ../nbs/230_profile.ipynb #a0c5337e
+# %% ../nbs/230_profile.ipynb #9833e2e9
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,7 +28,9 @@ from prodnb.bins import (
 from .codes import NUMBER_CODES, TIME_CODES, codes_between, number_name, time_name
 from .counted import KINDS, ColumnProfile, Profile, merge, rounded_moments
 from .embedded import reading
+from .identifying import is_identifying
 from .scan import BATCH, Sample, Source, Wrapped, blank, fair, filled, sample_numbers, scan, source_of
+from .tables import open_table
 from .texts import MAX_LEVELS, Texts, count_texts, facts_of
 
 # %% ../nbs/230_profile.ipynb #633849a9
@@ -218,9 +220,9 @@ def _periods(source: Source, column: str, facts: Mapping[str, Any]) -> dict[str,
         rows = source.rows(filled(source, source.templates[key], column))
     return _held_periods(period, rows)
 
-# %% ../nbs/230_profile.ipynb #2d316f9b
+# %% ../nbs/230_profile.ipynb #c95dcdaa
 def profile(
-    table: ibis.Table,
+    table: Any,
     *,
     like: Profile | None = None,
     columns: Sequence[str] | None = None,
@@ -231,10 +233,11 @@ def profile(
 
     Parameters
     ----------
-    table : any ibis table.
+    table : ibis table, frame (pandas, polars, pyarrow) or path.
     like : profile of the reference: its bins and levels are counted; without it they are chosen from this table.
     columns : the columns to count, by default all.
-    min_level_rows : rows that must share a text for it to be named as a level; all others are counted as `other`.
+    min_level_rows : rows that must share a text for it to be named as a level; all others, and what has the form of an address or a number of
+        a person (`prodnb.identifying`), are counted as `other`.
     portable : only use expressions that every engine knows, one by one; slower, and the same result.
 
     Returns
@@ -250,6 +253,7 @@ def profile(
     50,000 rows that the hash of their values chooses; the counts over them are exact. Different values are counted exactly in texts, booleans,
     small tables and where they are few, else approximately (HyperLogLog).
     """
+    table = open_table(table)
     with reading("the reference" if like is None else "the current data"):
         return _profile(table, like, list(table.columns if columns is None else columns), min_level_rows, portable)
 
@@ -284,7 +288,7 @@ def _profile(table: ibis.Table, like: Profile | None, names: list[str], min_leve
         found.append(_as_known(ColumnProfile(**own), known.get(name)))
     return Profile(rows=rows, columns=tuple(found), min_level_rows=like.min_level_rows if like else min_level_rows)
 
-# %% ../nbs/230_profile.ipynb #ad5bebb1
+# %% ../nbs/230_profile.ipynb #e370af4d
 def _plain_facts(kind: str, rows: int, first: Mapping[str, Any]) -> dict[str, Any]:
     present = int(first["present"] or 0)
     if kind != "boolean":
@@ -337,7 +341,8 @@ def _text_facts(texts: Texts, rows: int, known: ColumnProfile | None) -> dict[st
     facts |= {"nulls": rows - texts.present, "distinct_error": 0.0}
     facts |= {"codes": tuple(sorted(texts.codes)), "code_counts": tuple(texts.codes[c] for c in sorted(texts.codes))}
     for what, counts in {"level": texts.levels, "pattern": texts.patterns}.items():
-        named = tuple(counts) if known is None else getattr(known, f"{what}s")
+        own = tuple(k for k in counts if what == "pattern" or not is_identifying(k))
+        named = own if known is None else getattr(known, f"{what}s")
         facts |= {f"{what}s": named, f"{what}_counts": tuple(counts.get(k, 0) for k in named)}
     rest = texts.present - sum(facts["level_counts"])
     return facts | ({"unseen": rest} if known is not None and not known.other else {"other": rest})

@@ -90,7 +90,7 @@ def value_sql(source: Source, column: str, expression: Expression) -> str:
         source.templates[dtype, expression] = _template(source, dtype, expression)
     return filled(source, source.templates[dtype, expression], column)
 
-# %% ../nbs/225_scan.ipynb #6e3dce8b
+# %% ../nbs/225_scan.ipynb #204b3dd0
 @dataclass(frozen=True)
 class Wrapped:
     """An aggregate of an engine around a value; `{}` in `sql` is the value."""
@@ -148,7 +148,7 @@ def _row(source: Source, asked: Sequence[tuple[str, str]], wanted: Mapping[str, 
     sql = f"SELECT {', '.join([*values, also] if also else values)} FROM ({source.sql}) AS {source.name('t0')}"
     if not source.fast:
         return list(source.rows(sql)[0])
-    row = [column[0] for column in source.backend.raw_sql(sql).to_arrow_table().columns]
+    row = [column[0] for column in source.backend.con.sql(sql).to_arrow_table().columns]
     return [*(v.as_py() for v in row[: len(values)]), *row[len(values) :]]
 
 

@@ -16,7 +16,7 @@ from prodnb.leakage import auc_delong, missing_together, strength
 from prodnb.roles import Roles
 from prodnb.structure import constant_columns, same_columns, time_overlap
 from prodnb.tables import open_table
-from prodnb.verdict import Limit
+from prodnb.verdict import Limit, Statistic
 
 
 def real(name: str, rows: int = 3000, seed: int = 0) -> pd.DataFrame:
@@ -81,7 +81,8 @@ def test_numeric_conflicts_give_the_ceiling_of_r2():
 def test_a_large_mean_does_not_swallow_what_differs_within_groups(offset):
     rng = np.random.default_rng(0)
     group = np.repeat(np.arange(100), 3)
-    y = group * 10.0 + np.round(rng.normal(0, 1, 300) * 64) / 64
+    y = group * 10.0 + rng.normal(0, 1, 300)
+    y = (y + 1e9) - 1e9  # the digits that are left
     got = conflicting_labels(open_table(pd.DataFrame({"x": group, "y": y + offset})), ["x"], "y", numeric=True)
     want = pd.Series(y).groupby(group).transform("mean")
     assert got.within == pytest.approx(((y - want) ** 2).sum(), rel=1e-6)
@@ -136,16 +137,14 @@ def test_strength_of_noise_is_nothing_and_its_interval_holds():
 
 
 def test_the_interval_of_a_strength_knows_that_the_best_score_was_chosen():
+    from scipy.stats import norm
+
     rng = np.random.default_rng(1)
-    alarms = {300: 0, 1000: 0}
-    for rows in alarms:
-        for seed in range(300):
-            y = np.zeros(rows, int)
-            y[rng.permutation(rows)[: rows // 3]] = 1
-            s = strength(rng.normal(size=rows), y, numeric=True, classes=True, seed=seed)
-            alarms[rows] += s.low > 0
-            assert s.low <= s.value <= s.high
-    assert max(alarms.values()) <= 15  # 7.5 at the level it states
+    y = (rng.random(1000) < 0.3).astype(int)
+    x = y + rng.normal(size=1000)
+    s, (auc, error) = strength(x, y, numeric=True, classes=True), auc_delong(y == 1, x)
+    assert s.value == pytest.approx(2 * auc - 1)
+    assert s.low == pytest.approx(2 * (auc - norm.isf(0.025 / 3) * error) - 1)  # three scores were tried
 
 
 def test_a_class_of_a_few_rows_is_not_measured():
@@ -382,17 +381,25 @@ def test_numbers_of_any_size_can_be_rounded():
     assert rounded_doubles(open_table(frame), ["x", "same"], exact).repeated == 0
 
 
-def test_near_doubles_of_wide_tables_say_what_may_differ():
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame(rng.normal(size=(200, 120)), columns=[f"c{i:03}" for i in range(120)])
-    names = list(frame)
-    pairs = pd.concat([frame, frame[:50].assign(c000=0.0, c040=0.0, c080=0.0)])
-    assert near_doubles(open_table(pairs), names).repeated == 50
+def test_near_doubles_of_wide_tables_say_what_may_differ(monkeypatch):
+    monkeypatch.setattr("prodnb.doubles.MAX_BLOCKS", 4)
+    monkeypatch.setattr("prodnb.findings.MAX_BLOCKS", 4)
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 12)), columns=list("abcdefghijkl"))
+    pairs = open_table(pd.concat([frame, frame[:50].assign(a=0.0, e=0.0, i=0.0)]))
     limits = {k: Limit(warn=0.05, reason="a test") for k in ("max_duplicate_rows", "max_near_duplicates")}
-    told = {v.statistic.name: v.statistic.method for v in judge_doubles(open_table(pairs), names, limits, 10**6, 0.95)}
-    assert "all columns but one of 40 blocks of up to 3 columns" in told["near_duplicates"]
-    few = {v.statistic.name: v.statistic.method for v in judge_doubles(open_table(frame), names[:6], limits, 10**6, 0.95)}
-    assert "all columns but one," in few["near_duplicates"]
+
+    def near(columns) -> Statistic:
+        told = judge_doubles(pairs, columns, limits, 10**6, 0.95)
+        return next(v.statistic for v in told if v.statistic.name == "near_duplicates")
+
+    wide, narrow = near(list(frame)), near(list("abcde"))
+    assert wide.value == 50 / 250
+    assert "all columns but one of 4 blocks of up to 3 columns" in wide.method
+    assert "of up to 2 columns" in narrow.method
+    monkeypatch.setattr("prodnb.doubles.MAX_BLOCKS", 40)
+    monkeypatch.setattr("prodnb.findings.MAX_BLOCKS", 40)
+    assert "all columns but one, and" in near(list(frame)).method
+    assert near(list(frame)).value == 0
 
 
 # ---- edges

@@ -139,7 +139,9 @@ def test_no_rule_names_people():
     rng = np.random.default_rng(0)
     people = [f"{a}.{b}@example.org" for a in ("ann", "bea", "cem", "dan", "eve") for b in ("kim", "lee", "may")]
     number = rng.integers(0, len(people), 4000)
-    frame = pd.DataFrame({"contact": np.array(people)[number], "customer": np.array([p.split("@")[0].title() for p in people])[number]})
+    frame = pd.DataFrame(
+        {"contact": np.array(people)[number], "customer": np.array([p.split("@")[0].title() for p in people])[number]}
+    )
     frame["town"] = np.array(["Bern", "Chur", "Genf"])[number % 3]
     text = contract_yaml(learn(frame, roles=Roles(categorical=("customer",))))
     assert "Bern" in text

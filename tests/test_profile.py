@@ -224,3 +224,14 @@ def test_kinds_cover_every_type():
 def test_two_thousand_columns():
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2000)), columns=[f"c{i}" for i in range(2000)])
     assert len(profile(ibis.memtable(wide)).columns) == 2000
+
+
+def test_addresses_of_people_are_counted_and_never_named():
+    mails = [f"{name}@example.org" for name in ("ann", "bea", "cem")] * 40
+    frame = pd.DataFrame({"contact": mails, "town": ["Bern", "Chur", "Genf"] * 40})
+    found = profile(frame)
+    assert "example" not in found.to_json()
+    assert (found["contact"].levels, found["contact"].other) == ((), 120)
+    assert set(found["town"].levels) == {"Bern", "Chur", "Genf"}
+    again = profile(frame, like=found)
+    assert (again["contact"].other, again["contact"].unseen) == (120, 0)
