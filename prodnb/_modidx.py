@@ -415,6 +415,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'prodnb.enforce._cells': ('enforce.html#_cells', 'prodnb/enforce.py'),
                                 'prodnb.enforce._chosen': ('enforce.html#_chosen', 'prodnb/enforce.py'),
                                 'prodnb.enforce._errored': ('enforce.html#_errored', 'prodnb/enforce.py'),
+                                'prodnb.enforce._explained': ('enforce.html#_explained', 'prodnb/enforce.py'),
                                 'prodnb.enforce._facts': ('enforce.html#_facts', 'prodnb/enforce.py'),
                                 'prodnb.enforce._finding': ('enforce.html#_finding', 'prodnb/enforce.py'),
                                 'prodnb.enforce._interval_words': ('enforce.html#_interval_words', 'prodnb/enforce.py'),

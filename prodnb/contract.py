@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['read_contract', 'contract_yaml', 'write_contract']
 
-# %% ../nbs/313_contract.ipynb #b3c8df90
+# %% ../nbs/313_contract.ipynb #5fc9859c
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .contract_reading import VERSION, Contract, Field, Reading, parse_contract
-from .errors import InputError
 from .odcs import FORMATS, LOGICAL, as_constraints, read_entry, write_entry
 from .odcs_metrics import NotEnforced
 from .rules import Rule

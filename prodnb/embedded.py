@@ -26,12 +26,13 @@ from ibis.backends import BaseBackend
 from .errors import InputError, ProdnbError
 from .files import hide_paths
 
-# %% ../nbs/203_embedded.ipynb #edb3f2ed
+# %% ../nbs/203_embedded.ipynb #3cd47c60
 @cache
 def engine() -> BaseBackend:
-    """Return the embedded DuckDB of this process; it loads nothing from the network, and its clock is UTC."""
+    """Return the embedded DuckDB of this process; it loads nothing from the network, prints nothing, and its clock is UTC."""
     con = ibis.duckdb.connect(autoinstall_known_extensions=False, autoload_known_extensions=False)
     con.raw_sql("SET TimeZone = 'UTC'")
+    con.raw_sql("SET enable_progress_bar = false")  # it goes to the standard output, between lines that a program reads
     return con
 
 # %% ../nbs/203_embedded.ipynb #3491118c

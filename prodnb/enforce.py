@@ -200,7 +200,7 @@ def _order_sql(rule: Rule) -> str:
 def _name_of(spec: str) -> str:
     return spec.rpartition("::")[2] if "::" in spec else Path(spec).stem
 
-# %% ../nbs/308_enforce.ipynb #f3378afa
+# %% ../nbs/308_enforce.ipynb #b8ce0918
 def _judged_rows(rule: Rule, row: Mapping[str, Any], level: float) -> Finding:
     from prodnb.intervals import clopper_pearson
 
@@ -252,15 +252,26 @@ def engine_says(error: Exception, rule: Rule | None = None) -> str:
     return " ".join(error_words(error, about).split())
 
 
-def _missing_column(rule: Rule, table: Table) -> Finding | None:
-    """Say `unknown` of a rule that reads a column that is not there."""
+def _missing_column(rule: Rule, table: Table, named: set[str]) -> Finding | None:
+    """Say `unknown` of a rule that reads a column that is not there; SQL that names one no other rule knows of is a mistake in the SQL."""
     gone = [c for c in rule.reads if c not in table.columns]
     if not gone or rule.kind == "column_present":
         return None
     words = f"there is no column {gone[0]!r}; {nearest(gone[0], table.columns)}"
-    return Finding(rule, "unknown", message=f"{rule.name}: {words}")
+    mistaken = rule.kind in ("condition", "measure") and gone[0] not in named
+    return Finding(rule, "errored" if mistaken else "unknown", message=f"{rule.name}: {words}")
 
-# %% ../nbs/308_enforce.ipynb #8bbb5fce
+
+def _explained(findings: Sequence[Finding]) -> list[Finding]:
+    """What cannot be judged because its column has another type than a rule asks for is `unknown`; that rule has said why."""
+    changed = {c for f in findings if f.rule.kind == "column_type" and f.outcome in ("failed", "warned") for c in f.rule.columns}
+    return [
+        replace(f, outcome="unknown", message=f"{f.message}; the type of {c!r} is not the one agreed")
+        if f.outcome == "errored" and (c := next((c for c in f.rule.reads if c in changed), None)) else f
+        for f in findings
+    ]  # fmt: skip
+
+# %% ../nbs/308_enforce.ipynb #40b08616
 def enforce(
     rules: Sequence[Rule],
     table: Any,
@@ -290,7 +301,8 @@ def enforce(
     table = with_engine(open_table(table, folder=folder))
     with reading():
         rows = row_count(table)
-    found: dict[int, Finding] = {n: f for n, rule in enumerate(rules) if (f := _missing_column(rule, table))}
+    named = {c for rule in rules if rule.kind not in ("condition", "measure") for c in rule.columns}
+    found: dict[int, Finding] = {n: f for n, rule in enumerate(rules) if (f := _missing_column(rule, table, named))}
     if not rows:
         unseen = [(n, r) for n, r in enumerate(rules) if r.kind not in (*SCHEMA, *ROWS) and n not in found]
         found |= {n: Finding(r, "unknown", 0, message=f"{r.name}: the table has no rows") for n, r in unseen}
@@ -302,7 +314,7 @@ def enforce(
         found[n] = _finding(rule, table, rows, numbers.get(n), facts, folder, now, level)
         if found[n].outcome in ("failed", "warned") and rule.scope == "row":
             found[n] = replace(found[n], query=_query(rule, table, facts, folder, called))
-    return [found[n] for n in range(len(rules))]
+    return _explained([found[n] for n in range(len(rules))])
 
 
 def _facts(rules: Sequence[Rule], table: Table) -> Facts:

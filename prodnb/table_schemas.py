@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['Taken', 'from_table_schema', 'limits', 'from_json_schema']
 
-# %% ../nbs/317_table_schemas.ipynb #f1d6afef
+# %% ../nbs/317_table_schemas.ipynb #9a93046b
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .contract import Field
 from .embedded import quoted
 from .errors import InputError
-from .kinds import LOGICAL_TYPES
 from .odcs import FORMATS, NotTaken
 from .rules import Rule
 

@@ -12,12 +12,18 @@ matplotlib.use("Agg")
 
 from prodnb.drift import check_drift
 from prodnb.drift_plots import plot_distributions, plot_drift_effects
+from prodnb.integrity import check_integrity
+from prodnb.integrity_plots import plot_shares, plot_strength
 from prodnb.plots import label
-from prodnb.quality_plots import plot_missing, plot_outside
 from prodnb.quality import check_quality
+from prodnb.quality_plots import plot_columns, plot_missing, plot_outside, plot_rules
 from prodnb.verdict import CheckResult, skip
 
-PLOTS = {"data_quality": (plot_missing, plot_outside), "drift": (plot_drift_effects, plot_distributions)}
+PLOTS = {
+    "data_quality": (plot_rules, plot_missing, plot_outside, plot_columns),
+    "integrity": (plot_strength, plot_shares),
+    "drift": (plot_drift_effects, plot_distributions),
+}
 NAMES = [
     "$\\frac{",
     "$a$ and $b$",
@@ -64,7 +70,11 @@ def pair(names: list[str], rows: int = 300) -> tuple[pd.DataFrame, pd.DataFrame]
 
 def results(names: list[str]) -> dict[str, CheckResult]:
     before, now = pair(names)
-    return {"data_quality": check_quality(before, now), "drift": check_drift(before, now)}
+    return {
+        "data_quality": check_quality(before, now),
+        "drift": check_drift(before, now),
+        "integrity": check_integrity(before, now),
+    }
 
 
 @pytest.fixture(scope="module")

@@ -623,3 +623,23 @@ def test_conditions_that_would_take_all_memory_or_change_their_meaning_are_refus
 def test_conditions_with_bounded_texts_keep_their_meaning(sql, value):
     tree = parse_condition(f"{sql} = 'x'").this.sql("duckdb")
     assert duckdb.sql(f"SELECT {tree} FROM (VALUES ('a,b')) v(s)").fetchall() == [(value,)]
+
+
+def test_sql_that_names_a_column_nobody_knows_is_a_mistake_in_the_sql():
+    table = pa.table({"a": [1, 2, 3]})
+    unknown = Rule(kind="not_null", columns=("gone",))
+    mistaken = Rule(kind="condition", options={"sql": "nosuch > 1"}, name="mistaken")
+    lost = Rule(kind="condition", options={"sql": "gone > 1"}, name="lost")
+    assert [f.outcome for f in enforce([unknown, mistaken, lost], table)] == ["unknown", "errored", "unknown"]
+
+
+def test_a_changed_type_is_one_failure_and_no_error_of_ours():
+    table = pa.table({"age": ["1", "2", "x"], "fee": [1, 2, 3]})
+    rules = [
+        Rule(kind="column_type", columns=("age",), options={"type": "number"}),
+        Rule(kind="between", columns=("age",), options={"min": 0}),
+        Rule(kind="between", columns=("fee",), options={"min": "a"}),
+    ]
+    found = enforce(rules, table)
+    assert [f.outcome for f in found] == ["failed", "unknown", "errored"]
+    assert "age" in found[1].message
