@@ -50,7 +50,7 @@ INTEGRITY_REASONS = {
     "columns": "a column of one value, or one that repeats another, teaches nothing and hides what matters",
 }
 
-# %% ../nbs/340_integrity.ipynb #abc5b8bb
+# %% ../nbs/340_integrity.ipynb #83ca4301
 def _task(table: ibis.Table, target: str, task: str | None) -> bool:
     """Is the target a class?"""
     kind = table[target].type()
@@ -114,7 +114,7 @@ def check_integrity(
     Returns
     -------
     CheckResult
-        The table `features` holds strength, gaps and what a column repeats.
+        The table `features` holds strength, gaps and what a column repeats, `shares` the shares of rows that were judged.
     """
     if reference is None and train is None:
         return CheckResult("integrity", [skip("it needs a reference, or the rows that the model was fitted on")])
@@ -148,11 +148,23 @@ def check_integrity(
     more, table_rows = _with_target(
         table, sample, features, target, roles, limits, lines, reasons, (alpha, noise_rows, seed), words
     )
-    return CheckResult("integrity", by_severity(verdicts + more), {"features": table_rows}, notes)
+    return CheckResult(
+        "integrity", by_severity(verdicts + more), {"shares": _shares([*verdicts, *more]), "features": table_rows}, notes
+    )
 
-# %% ../nbs/340_integrity.ipynb #acd7e9ee
+# %% ../nbs/340_integrity.ipynb #287a5656
 FAIL = ("max_duplicate_rows", "max_shared_rows", "max_strength", "max_combination")
 NOT_LOOKED = "Leaks through products, ratios or several columns at once that are no straight line, and label noise that goes one way only, are not found."
+
+
+def _shares(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """The shares of rows that were judged, worst first."""
+    judged = [
+        v for v in by_severity(verdicts) if v.limit is not None and v.statistic.unit == "share" and v.statistic.value is not None
+    ]
+    keys = ("name", "about", "value", "low", "high", "n")
+    lines = [{"outcome": v.outcome, "warns above": v.limit.warn, "fails above": v.limit.fail} for v in judged]
+    return [{**{k: getattr(v.statistic, k) for k in keys}, **line} for v, line in zip(judged, lines, strict=True)]
 
 
 def _drawn(name: str, rows: int, sample: pd.DataFrame, noise_rows: int, seed: int) -> str:
@@ -208,7 +220,8 @@ def _with_target(
     if classes and enough:
         verdicts += judge_noise(sample.loc[known, list(features)], y, noise_rows, lines["max_label_noise"], level, seed)
     rows = [
-        {"column": c, "strength alone": strengths[c].value if c in strengths else None, "missing with the target": phi.get(c), "is": words.get(c, "")}
+        {"column": c, "strength alone": strengths[c].value if c in strengths else None, "missing with the target": phi.get(c), "is": words.get(c, ""),
+         "warns above": limits["warn_strength"], "fails above": limits["max_strength"]}
         for c in features
     ]  # fmt: skip
     return verdicts, sorted(rows, key=lambda r: (not r["is"], -(r["strength alone"] or 0)))

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['plot_strength', 'plot_shares']
 
-# %% ../nbs/408_integrity_plots.ipynb #a0835f51
-from typing import TYPE_CHECKING, Any
+# %% ../nbs/408_integrity_plots.ipynb #10ebd92e
+from typing import TYPE_CHECKING
 
 from .plots import CURRENT, MOST, OUTCOME_STYLES, absence, empty_figure, figure, label, names_down, percent_across
 from .verdict import CheckResult, number
@@ -14,7 +14,7 @@ from .verdict import CheckResult, number
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# %% ../nbs/408_integrity_plots.ipynb #62f01238
+# %% ../nbs/408_integrity_plots.ipynb #2bc7e413
 def plot_strength(result: CheckResult) -> "Figure":
     """Draw how much each column alone tells of the target, the 20 strongest, with the lines that warn and fail."""
     title = "What each column alone tells of the target"
@@ -25,10 +25,10 @@ def plot_strength(result: CheckResult) -> "Figure":
             title, absence(result, "features") if absent else "not drawn: without a target there is nothing to tell"
         )
     table = sorted(table, key=lambda r: -r["strength alone"])
-    shown, lines = table[:MOST], _lines(result, "single_column_strength")
+    shown, lines = table[:MOST], {k: table[0][f"{k} above"] for k in ("warns", "fails") if table[0].get(f"{k} above") is not None}
     of = f", the {MOST} strongest of {len(table)}" if len(table) > MOST else ""
     fig, [[ax]] = figure(title + of, height=1.4 + 0.24 * len(shown))
-    beyond = lines.get("fail", 2.0)
+    beyond = lines.get("fails", 2.0)
     for y, row in enumerate(shown):
         at_fault = row["strength alone"] > beyond
         ax.barh(
@@ -40,9 +40,9 @@ def plot_strength(result: CheckResult) -> "Figure":
             edgecolor="white",
         )
         ax.text(row["strength alone"], y, f" {row['strength alone']:.2f}", va="center", fontsize=8)
-    for name, style in (("warn", ":"), ("fail", "--")):
+    for name, style in (("warns", ":"), ("fails", "--")):
         if name in lines:
-            ax.axvline(lines[name], color="black", linestyle=style, linewidth=1, label=f"{name}s above {number(lines[name])}")
+            ax.axvline(lines[name], color="black", linestyle=style, linewidth=1, label=f"{name} above {number(lines[name])}")
     names_down(ax, [r["column"] for r in shown])
     ax.set_xlim(0, 1.08)
     ax.set_xlabel("strength on rows not seen: 0 nothing, 1 everything (2 AUC - 1 for classes, R² for numbers)")
@@ -50,35 +50,29 @@ def plot_strength(result: CheckResult) -> "Figure":
         fig.legend(loc="outside lower right", ncols=2, frameon=False)
     return fig
 
-
-def _lines(result: CheckResult, name: str) -> dict[str, Any]:
-    limits = [v.limit for v in result.verdicts if v.statistic.name == name and v.limit is not None]
-    return {k: getattr(limits[0], k) for k in ("warn", "fail") if getattr(limits[0], k) is not None} if limits else {}
-
-# %% ../nbs/408_integrity_plots.ipynb #f3920a19
+# %% ../nbs/408_integrity_plots.ipynb #9cac9d50
 def plot_shares(result: CheckResult) -> "Figure":
     """Draw the judged shares of rows (doubles, conflicts, shared rows, label noise), with interval and limit; worst first, at most 20."""
     title = "Shares of rows that do harm"
-    judged = [v for v in result.verdicts if v.limit is not None and v.statistic.unit == "share" and v.statistic.value is not None]
+    judged = result.tables.get("shares", [])
     if not judged:
         return empty_figure(title, f"not drawn: {result.outcome}, no share of rows was judged")
     shown = judged[:MOST]
     fig, [[ax]] = figure(title + (f", {MOST} of {len(judged)}" if len(judged) > MOST else ""), height=1.4 + 0.28 * len(shown))
-    for y, v in enumerate(shown):
-        s, (marker, colour) = v.statistic, OUTCOME_STYLES.get(v.outcome, ("x", "#000000"))
-        if s.low is not None:
-            ax.plot([max(s.low, 0), s.high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
-        ax.scatter([max(s.value, 0)], [y], marker=marker, color=colour, s=34, zorder=3)
-        line = v.limit.fail if v.limit.fail is not None else v.limit.warn
-        ax.plot(
-            [line, line], [y - 0.35, y + 0.35], color="black", linewidth=1.5, linestyle="--" if v.limit.fail is not None else ":"
-        )
-    names_down(ax, [v.statistic.name for v in shown])
-    ax.set_yticks(range(len(shown)), [_named(v.statistic.name, v.statistic.about) for v in shown])
+    for y, row in enumerate(shown):
+        marker, colour = OUTCOME_STYLES.get(row["outcome"], ("x", "#000000"))
+        if row["low"] is not None:
+            ax.plot([max(row["low"], 0), row["high"]], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+        ax.scatter([max(row["value"], 0)], [y], marker=marker, color=colour, s=34, zorder=3)
+        fails = row["fails above"] is not None
+        line = row["fails above"] if fails else row["warns above"]
+        ax.plot([line, line], [y - 0.35, y + 0.35], color="black", linewidth=1.5, linestyle="--" if fails else ":")
+    names_down(ax, [row["name"] for row in shown])
+    ax.set_yticks(range(len(shown)), [_named(row["name"], row["about"]) for row in shown])
     percent_across(ax)
     ax.set_xlabel("share of rows; the upright stroke is the limit (dashed: fails, dotted: warns)")
     for outcome, (marker, colour) in OUTCOME_STYLES.items():
-        if any(v.outcome == outcome for v in shown):
+        if any(row["outcome"] == outcome for row in shown):
             ax.scatter([], [], marker=marker, color=colour, label=outcome)
     fig.legend(loc="outside lower right", ncols=4, frameon=False)
     return fig

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BROKEN', 'BETWEEN', 'FORMATS', 'ROOM', 'THREADS', 'Counts', 'flagged', 'split']
 
-# %% ../nbs/309_quarantine.ipynb #b58bb18d
+# %% ../nbs/309_quarantine.ipynb #d96d62b4
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +19,8 @@ import ibis.expr.operations as ops
 from ibis.backends import BaseBackend
 from ibis.expr.types import Table
 
-from .embedded import engine, file_list, literal, new_name, quoted, registered
-from .enforce import engine_says, facts_about, prepared, sql_texts, with_conditions, with_engine
+from .embedded import engine, file_list, literal, new_name, quoted, registered, with_engine
+from .enforce import engine_says, facts_about, prepared, sql_texts, with_conditions
 from .errors import InputError, ProdnbError, nearest
 from .grouped_rules import GROUPED, PLACE, broken, placed
 from .replacing import hidden_parts, name_together, reads
