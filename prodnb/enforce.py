@@ -183,7 +183,7 @@ def failing_query(
 def _name_of(spec: str) -> str:
     return spec.rpartition("::")[2] if "::" in spec else Path(spec).stem
 
-# %% ../nbs/308_enforce.ipynb #b8ce0918
+# %% ../nbs/308_enforce.ipynb #83726d18
 def _judged_rows(rule: Rule, row: Mapping[str, Any], level: float) -> Finding:
     from prodnb.intervals import clopper_pearson
 
@@ -200,9 +200,8 @@ def _judged_rows(rule: Rule, row: Mapping[str, Any], level: float) -> Finding:
     words += f"; {number(rule.max_share, 'share')} are allowed" if rule.max_share else ""
     outcome = _outcome(rule, wrong)
     if rule.evidence and not wrong and share > rule.max_share:
-        hopeless = float(clopper_pearson(n, n, level=level)[0]) <= rule.max_share  # even if all of them broke it
-        words += ", and so few rows cannot show more" if hopeless else ", and so many rows cannot show more"
-        outcome = "unknown" if hopeless else outcome
+        words += ", and so many rows cannot show more"
+        outcome = "unknown" if failed == n else outcome  # all break it, and there are too few of them to tell
     if rule.kind == "z_score" and not wrong and row.get("spread") is None:
         words, outcome = "fewer than two finite values: there is no standard deviation", "unknown"
     return Finding(rule, outcome, n, failed, share, min(low, share), max(high, share), level, message=f"{rule.name}: {words}")
