@@ -120,33 +120,14 @@ def test_mistakes_end_with_two_and_no_traceback(place, tmp_path):
 
 @pytest.mark.slow
 def test_split_loses_no_row(place, tmp_path):
-    said = prodnb(
-        "contract",
-        "split",
-        "rides.yaml",
-        "bad.csv",
-        "--good",
-        tmp_path / "good.parquet",
-        "--bad",
-        tmp_path / "bad.csv",
-        cwd=place,
-    )
+    order = ["contract", "split", "rides.yaml", "bad.csv", "--good", tmp_path / "good.parquet", "--bad", tmp_path / "bad.csv"]
+    said = prodnb(*order, cwd=place)
     assert said.code == 0, said.err
     good, bad = pd.read_parquet(tmp_path / "good.parquet"), pd.read_csv(tmp_path / "bad.csv")
     assert (len(good), len(bad)) == (1990, 10)
     assert bad.loc[bad["id"] == 7, "prodnb_broken"].item().split("; ") == ["between(fare)", "in_set(town)"]
     assert "2,000 rows = 1,990 in good.parquet + 10 in bad.csv" in said.out
-    again = prodnb(
-        "contract",
-        "split",
-        "rides.yaml",
-        "bad.csv",
-        "--good",
-        tmp_path / "good.parquet",
-        "--bad",
-        tmp_path / "bad.csv",
-        cwd=place,
-    )
+    again = prodnb(*order, cwd=place)
     assert again.code == 2
     assert "--force" in again.err
 

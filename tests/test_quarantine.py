@@ -176,6 +176,8 @@ def test_the_disk_is_used_again_and_again_and_the_engine_stays_as_it_was(tmp_pat
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(quarantine, "ROOM", 100)
+    opened, connect = [], ibis.duckdb.connect
+    monkeypatch.setattr(ibis.duckdb, "connect", lambda *a, **config: opened.append(config) or connect(*a, **config))
     duckdb.sql(f"COPY ({REPEATED.format(rows=900_000, keys=600_000)}) TO 'in.parquet'")
     mine = ibis.duckdb.connect(memory_limit="150MB", temp_directory=str(tmp_path / "mine"))
     mine.raw_sql("CREATE VIEW in_parquet AS FROM 'in.parquet'").fetchall()
@@ -184,6 +186,8 @@ def test_the_disk_is_used_again_and_again_and_the_engine_stays_as_it_was(tmp_pat
         counts = split([Rule(kind="unique", columns=("k",))], table, "good.parquet", "bad.parquet", overwrite=True)
         assert counts == Counts(900_000, 300_000, 600_000, {"unique(k)": 600_000})
         assert not list(tmp_path.glob(".prodnb_*"))
+        spill = Path(opened[-1]["temp_directory"])
+        assert (spill.parent.parent.resolve(), spill.parent.name[:8], opened[-1]["memory_limit"]) == (tmp_path, ".prodnb_", "100MB")
     assert (settings_of(engine()), settings_of(mine)) == before
     kept = duckdb.sql("SELECT bool_and(i BETWEEN 300000 AND 599999), count(DISTINCT i) FROM 'good.parquet'").fetchall()
     assert kept == [(True, 300_000)]
