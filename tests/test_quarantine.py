@@ -187,7 +187,11 @@ def test_the_disk_is_used_again_and_again_and_the_engine_stays_as_it_was(tmp_pat
         assert counts == Counts(900_000, 300_000, 600_000, {"unique(k)": 600_000})
         assert not list(tmp_path.glob(".prodnb_*"))
         spill = Path(opened[-1]["temp_directory"])
-        assert (spill.parent.parent.resolve(), spill.parent.name[:8], opened[-1]["memory_limit"]) == (tmp_path, ".prodnb_", "100MB")
+        assert (spill.parent.parent.resolve(), spill.parent.name[:8], opened[-1]["memory_limit"]) == (
+            tmp_path,
+            ".prodnb_",
+            "100MB",
+        )
     assert (settings_of(engine()), settings_of(mine)) == before
     kept = duckdb.sql("SELECT bool_and(i BETWEEN 300000 AND 599999), count(DISTINCT i) FROM 'good.parquet'").fetchall()
     assert kept == [(True, 300_000)]
