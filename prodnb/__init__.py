@@ -5,12 +5,26 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "check_quality": "prodnb.quality",
     "check_drift": "prodnb.drift",
+    "check_watch": "prodnb.watch",
     "check_integrity": "prodnb.integrity",
     "check_explainability": "prodnb.explainability",
     "check_cost": "prodnb.cost",
+    "explore_drift": "prodnb.explorer",
     "find_errors": "prodnb.cells",
+    "Roles": "prodnb.roles",
 }
-__all__ = ["__version__", "check_cost", "check_drift", "check_explainability", "check_integrity", "check_quality", "find_errors"]
+__all__ = [
+    "Roles",
+    "__version__",
+    "check_cost",
+    "check_drift",
+    "check_explainability",
+    "check_integrity",
+    "check_quality",
+    "check_watch",
+    "explore_drift",
+    "find_errors",
+]
 
 
 def __getattr__(name: str):

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['MAX_ATOMS', 'PROBABILITIES', 'LARGEST', 'PERIODS', 'MAX_PERIODS', 'plain_number', 'as_number', 'bin_edges',
-           'period_of', 'with_points', 'merged_bins', 'at_point', 'bin_counters', 'read_counts', 'count_bins']
+           'period_of', 'with_points', 'merged_bins', 'at_point', 'number_list', 'bin_counters', 'read_counts',
+           'count_bins']
 
 # %% ../nbs/226_bins.ipynb #341200ae
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +35,7 @@ def as_number(column: ibis.Column) -> ibis.Column:
     number = plain_number(column)
     return ibis.ifelse(number.abs() <= LARGEST, number, None) if column.type().is_floating() else number
 
-# %% ../nbs/226_bins.ipynb #14b51988
+# %% ../nbs/226_bins.ipynb #70712c28
 def bin_edges(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     """Choose the bins of a number.
 
@@ -50,7 +51,8 @@ def bin_edges(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, 
     centres : of shape (k,); the mean of the sample's values in a bin, its middle where there are none.
     """
     different = np.unique(np.append(values, [low, high]))
-    first = np.nextafter(low, -np.inf)
+    with np.errstate(over="ignore"):
+        first = np.nextafter(low, -np.inf)  # minus infinity, if there is no smaller number
     if len(different) <= MAX_ATOMS:
         return np.append(first, different), np.concatenate([[low], different, [high]])
     quantiles, held = np.unique(np.quantile(values, PROBABILITIES, method="inverted_cdf"), return_counts=True)
@@ -90,14 +92,21 @@ def at_point(fine: Sequence[float], counts: Sequence[int], point: float) -> int:
     """Rows that hold exactly this value, one of `with_points`."""
     return int(counts[np.searchsorted(fine, point)])
 
-# %% ../nbs/226_bins.ipynb #25e3c0c6
+# %% ../nbs/226_bins.ipynb #141dfa1d
+def number_list(values: Iterable[float]) -> str:
+    """Write numbers as a list in DuckDB's SQL; the edge below the smallest of all numbers is minus infinity."""
+    return "[" + ", ".join(repr(float(v)) if np.isfinite(v) else f"'{v}'::DOUBLE" for v in values) + "]"
+
+
 def bin_counters(source: Source, number: Expression, edges: np.ndarray) -> dict[str, Any]:
     """Aggregates from which `read_counts` reads the finite rows per bin."""
     if source.fast:
-        return {"bins": Wrapped(number, f"histogram({{}}, {edges.tolist()})")}
+        return {"bins": Wrapped(number, f"histogram({{}}, {number_list(edges)})")}
     if source.sql is None:
         return {f"bin{k}": _up_to(number, float(e)) for k, e in enumerate(edges)}
-    return {f"bin{k}": Wrapped(number, f"COUNT(CASE WHEN {{}} <= {float(e)!r}D THEN 1 END)") for k, e in enumerate(edges)}
+    return {
+        f"bin{k}": Wrapped(number, f"COUNT(CASE WHEN {{}} <= DOUBLE('{float(e)!r}') THEN 1 END)") for k, e in enumerate(edges)
+    }
 
 
 def _up_to(number: Expression, edge: float) -> Expression:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LATE_ROLES', 'open_for_check', 'column_changes', 'duplicate_rows']
 
-# %% ../nbs/235_columns.ipynb #3b685a09
+# %% ../nbs/235_columns.ipynb #136190fd
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,11 +16,12 @@ from .inputs import Roles
 from .profile import ColumnProfile, Profile
 from .roles import SEVERAL, SINGLE
 from .tables import open_table
+from .texts import as_level
 
 # %% ../nbs/235_columns.ipynb #1ec8b49a
 LATE_ROLES = ("target", "prediction", "probability", "weight")  # columns that current data may not have yet
 
-# %% ../nbs/235_columns.ipynb #7812aefe
+# %% ../nbs/235_columns.ipynb #dc3811be
 def open_for_check(source: Any, roles: Roles, *, complete: bool = False) -> ibis.Table:
     """Open a table as a check sees it: without the columns to be ignored, and with categorical numbers as levels.
 
@@ -36,16 +37,7 @@ def open_for_check(source: Any, roles: Roles, *, complete: bool = False) -> ibis
     ignored = [c for c in table.columns if c in roles.ignore]
     table = table.drop(*ignored) if ignored else table
     names = [c for c in table.columns if c in roles.categorical and table[c].type().is_numeric()]
-    return table.mutate(**{c: _as_level(table[c]) for c in names}) if names else table
-
-
-def _as_level(column: ibis.Value) -> ibis.Value:
-    """Write a number as a level: 3.0 as `3`, which is how it looked before its column met a null; NaN is no level."""
-    if not column.type().is_floating():
-        return column.cast("string")
-    real = ibis.ifelse(column.isnan(), None, column)
-    whole = ibis.ifelse((real.abs() < 2**53) & (real == real.floor()), real, None)
-    return ibis.coalesce(whole.cast("int64").cast("string"), real.cast("string"))
+    return table.mutate(**{c: as_level(table[c]) for c in names}) if names else table
 
 # %% ../nbs/235_columns.ipynb #2fdb6f3a
 def column_changes(reference: Profile, current: Profile, late: Sequence[str] = ()) -> dict[str, tuple[str, str]]:

@@ -59,7 +59,7 @@ def quantile_of_bins(
     value = left + (right - left) * inside if math.isfinite(right - left) else right
     return Quantile(float(min(max(value, left), right)), left, right)
 
-# %% ../nbs/229_counted.ipynb #05a09b21
+# %% ../nbs/229_counted.ipynb #8fa7a973
 @dataclass(frozen=True, kw_only=True)
 class ColumnProfile:
     """Counts of one column. Times are in seconds since 1970, UTC."""
@@ -171,11 +171,20 @@ class ColumnProfile:
         named = {f"level {k!r}": n for k, n in zip(self.levels, self.level_counts, strict=True)}
         return named | {"other levels": self.other, "unseen levels": self.unseen, "missing": self.missing}
 
+    @property
+    def cells(self) -> np.ndarray:
+        """Rows by cell, each row once: bins, missing, infinite; or levels, other, unseen, missing; or present, missing."""
+        if self.kind in ("number", "time"):
+            return np.array([*self.counts, self.missing, self.infinite])
+        if self.kind == "other":
+            return np.array([self.rows - self.missing, self.missing])
+        return np.array([*self.level_counts, self.other, self.unseen, self.missing])
+
     def quantile(self, p: float) -> Quantile | None:
         """The smallest number that at least a share `p` of the finite rows does not exceed, as exactly as the bins know it."""
         return quantile_of_bins(self.edges, self.counts, self.low, self.high, p)
 
-# %% ../nbs/229_counted.ipynb #ddcaedb1
+# %% ../nbs/229_counted.ipynb #fb111598
 @dataclass(frozen=True, kw_only=True)
 class Profile:
     """Counts of a table."""
@@ -204,13 +213,15 @@ class Profile:
 
     def to_json(self) -> str:
         """Write the profile as JSON."""
-        return json.dumps(asdict(self), allow_nan=False)
+        columns = [asdict(c) | {"edges": [e if math.isfinite(e) else str(e) for e in c.edges]} for c in self.columns]
+        return json.dumps({"rows": self.rows, "columns": columns, "min_level_rows": self.min_level_rows}, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Profile":
         """Read what `to_json` wrote."""
         raw = json.loads(text)
         columns = [{k: tuple(v) if isinstance(v, list) else v for k, v in c.items()} for c in raw.pop("columns")]
+        columns = [c | {"edges": tuple(map(float, c["edges"]))} for c in columns]
         return cls(columns=tuple(ColumnProfile(**c) for c in columns), **raw)
 
 # %% ../nbs/229_counted.ipynb #21147add

@@ -6,7 +6,7 @@
 __all__ = ['LATE', 'ABSENT_OK', 'ROW_HASH', 'LOCAL', 'Inputs', 'trusted', 'open_inputs', 'hash_rows', 'hash_files',
            'fingerprints', 'input_stamps']
 
-# %% ../nbs/220_inputs.ipynb #0af266ae
+# %% ../nbs/220_inputs.ipynb #06df6304
 import hashlib
 import os
 import re
@@ -15,19 +15,21 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis
 
 from .errors import InputError, SettingsError
 from .files import FUNCTION, find_files, local_path, location
 from .mlflow_models import digest_file, digest_folder, find_mlflow_model, tracking_uri
-from .models import Model, digest_module, model_file, open_model, refuse_pickle
 from .roles import SEVERAL, SINGLE, Roles, read_roles
 from .roles import infer_roles as infer_roles  # the inputs' own guess, for `prodnb init`
 from .settings import TABLES, Settings, check_columns
 from .tables import engine, open_table
 from .verdict import html_table
+
+if TYPE_CHECKING:  # models bring pandas along, which a table does not need
+    from prodnb.models import Model
 
 # %% ../nbs/220_inputs.ipynb #2bfcf80f
 LATE = ("target", "prediction", "probability", "id", "weight")
@@ -50,7 +52,7 @@ def _open(settings: Settings, role: str) -> ibis.Table | None:
         raise InputError(f"{role} {shown!r} has no rows", expected="at least one", where=where, fix="name a table that has rows")
     return table
 
-# %% ../nbs/220_inputs.ipynb #12877379
+# %% ../nbs/220_inputs.ipynb #53c84781
 @dataclass(frozen=True)
 class Inputs:
     """The inputs of a project: tables, roles, and the model, which is loaded when it is first used."""
@@ -62,8 +64,10 @@ class Inputs:
     roles: Roles
 
     @cached_property
-    def model(self) -> Model | None:
+    def model(self) -> "Model | None":
         """The model, or None where the settings name none."""
+        from prodnb.models import open_model
+
         settings, spec = self.settings, self.settings.get("project", "model")
         if not spec:
             return None
@@ -171,7 +175,7 @@ def hash_files(files: Iterable[Path], root: Path) -> dict[str, str]:
         "digest": hashlib.sha256("".join(lines).encode()).hexdigest(),
     }
 
-# %% ../nbs/220_inputs.ipynb #5e044f6b
+# %% ../nbs/220_inputs.ipynb #ff6db73b
 def fingerprints(settings: Settings, *, trust: bool = False) -> list[dict[str, Any]]:
     """Open and check every input that the settings name, and fingerprint each; the model's files, without loading it.
 
@@ -231,6 +235,8 @@ def _table_digest(source: str, table: ibis.Table, settings: Settings) -> dict[st
 
 
 def _model_fingerprint(settings: Settings, trust: bool) -> dict[str, Any]:
+    from prodnb.models import digest_module, model_file, refuse_pickle
+
     spec, where, folder = settings.get("project", "model"), settings.where("project", "model"), settings.folder
     entry: dict[str, Any] = {"role": "model", "location": location(spec, folder)}
     if re.match(r"^(models|runs):/", spec):

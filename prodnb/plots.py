@@ -51,7 +51,7 @@ def label(name: Any, most: int = 28) -> str:
         shown = f"{shown[:head]}…{shown[len(shown) - (most - 1 - head) :]}"
     return shown.replace("\\$", "$").replace("$", r"\$") or "(no name)"
 
-# %% ../nbs/400_plots.ipynb #fb9f0c87
+# %% ../nbs/400_plots.ipynb #c105b655
 def figure(
     title: str, *, rows: int = 1, columns: int = 1, height: float = 3.4, **keywords: Any
 ) -> tuple["Figure", Sequence[Sequence["Axes"]]]:
@@ -123,7 +123,7 @@ def panels(title: str, names: Sequence[Any], across: int, *, height: float) -> t
     return fig, flat[: len(names)]
 
 
-def draw_outcomes(ax: "Axes", rows: Sequence[tuple[float, Sequence[float] | None, str]]) -> None:
+def draw_outcomes(ax: "Axes", rows: Sequence[tuple[float, Sequence[float] | None, str]], *, legend: bool = True) -> None:
     """Draw (value, interval, outcome), one line each from above, in the style of the outcome, and a legend below of all that the panel names."""
     for y, (value, ends, outcome) in enumerate(rows):
         marker, colour = OUTCOME_STYLES.get(outcome, ("x", "#000000"))
@@ -133,7 +133,8 @@ def draw_outcomes(ax: "Axes", rows: Sequence[tuple[float, Sequence[float] | None
     for outcome, (marker, colour) in OUTCOME_STYLES.items():
         if any(o == outcome for _, _, o in rows):
             ax.scatter([], [], marker=marker, color=colour, label=outcome)
-    ax.figure.legend(loc="outside lower right", ncols=5, frameon=False)
+    if legend:
+        ax.figure.legend(loc="outside lower right", ncols=5, frameon=False)
 
 
 def name_sides(fig: "Figure", *, compared: bool = True, outcomes: Sequence[str] = ()) -> None:

@@ -7,7 +7,8 @@ __all__ = ['OUTCOMES', 'RESULT_MIME', 'MAX_ROWS', 'Rule', 'MARKS', 'COLOURS', 'S
            'evidence', 'by_interval', 'judge', 'skip', 'worst', 'verdict_to_dict', 'CheckResult', 'worst_verdict',
            'headline', 'by_severity', 'result_text', 'badge', 'html_table', 'result_html']
 
-# %% ../nbs/010_verdict.ipynb #cf4afcaa
+# %% ../nbs/010_verdict.ipynb #881fd9ae
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -188,7 +189,7 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
     limit = verdict.limit and {f.name: _plain(getattr(verdict.limit, f.name)) for f in fields(Limit)}
     return {**flat, "outcome": verdict.outcome, "message": verdict.message, "limit": limit}
 
-# %% ../nbs/010_verdict.ipynb #a957bb5b
+# %% ../nbs/010_verdict.ipynb #b23eb098
 @dataclass(frozen=True)
 class CheckResult:
     """The verdicts of one check, the tables behind them, and notes on how it was done."""
@@ -197,10 +198,13 @@ class CheckResult:
     verdicts: Sequence[Verdict]  # at least one
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # title -> rows; never anybody's data
     notes: Sequence[str] = ()  # assumptions, samples, seeds
+    state: Mapping[str, Any] | None = None  # plain JSON that the next run goes on from; kept, never shown to a person
 
     def __post_init__(self):
         if not self.verdicts:
             raise ValueError(f"check {self.check!r} decided nothing: a result needs at least one verdict")
+        if self.state is not None:
+            object.__setattr__(self, "state", json.loads(json.dumps(dict(self.state), allow_nan=False)))
         cut = {title: len(rows) - MAX_ROWS for title, rows in self.tables.items() if len(rows) > MAX_ROWS}
         notes = [*self.notes, *(f"{title}: {more:,} more rows are not shown." for title, more in cut.items())]
         object.__setattr__(self, "notes", tuple(notes))
@@ -220,6 +224,7 @@ class CheckResult:
         """The JSON that a record keeps."""
         tables = {title: [{k: _cell(v) for k, v in row.items()} for row in rows] for title, rows in self.tables.items()}
         verdicts = [verdict_to_dict(v) for v in self.verdicts]
+        kept = {} if self.state is None else {"state": self.state}
         return {
             "check": self.check,
             "outcome": self.outcome,
@@ -227,6 +232,7 @@ class CheckResult:
             "verdicts": verdicts,
             "tables": tables,
             "notes": list(self.notes),
+            **kept,
         }
 
     def __repr__(self) -> str:

@@ -47,7 +47,7 @@ def cause_of(ending: Ending, results: list[dict[str, Any]], check: str, notebook
     place = f"cell {position + 1} of {len(notebook['cells'])}: " if position is not None and position >= 0 else ""
     return {"kind": ending.kind, "cell": position, "message": place + ending.message, "log": ending.log}
 
-# %% ../nbs/545_worker.ipynb #90dcfa64
+# %% ../nbs/545_worker.ipynb #5f2746fc
 def _amount(value: Any) -> Any:
     return Decimal(value) if isinstance(value, str) else value
 
@@ -69,7 +69,7 @@ def rebuilt(data: Any) -> dict[str, Any]:
         if not all(isinstance(v[k], str) for k in ("name", "about", "unit", "method", "message")):
             raise TypeError("a verdict has a text that is none")
         verdicts.append(Verdict(statistic, limit, v["outcome"], v["message"]))
-    return CheckResult(data["check"], verdicts, data["tables"], data["notes"]).to_dict()
+    return CheckResult(data["check"], verdicts, data["tables"], data["notes"], data.get("state")).to_dict()
 
 # %% ../nbs/545_worker.ipynb #1b825adc
 def read_results(shown: list[Any]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:

@@ -10,19 +10,25 @@ import pytest
 
 matplotlib.use("Agg")
 
+from prodnb.association import check_association
 from prodnb.drift import check_drift
-from prodnb.drift_plots import plot_distributions, plot_drift_effects
+from prodnb.drift_plots import plot_association, plot_distributions, plot_drift_effects
 from prodnb.integrity import check_integrity
 from prodnb.integrity_plots import plot_shares, plot_strength
 from prodnb.plots import label
 from prodnb.quality import check_quality
 from prodnb.quality_plots import plot_columns, plot_missing, plot_outside, plot_rules
+from prodnb.roles import Roles
 from prodnb.verdict import CheckResult, skip
+from prodnb.watch import check_watch
+from prodnb.watch_plots import plot_watch
 
 PLOTS = {
     "data_quality": (plot_rules, plot_missing, plot_outside, plot_columns),
     "integrity": (plot_strength, plot_shares),
     "drift": (plot_drift_effects, plot_distributions),
+    "association": (plot_association,),
+    "watch": (plot_watch,),
 }
 NAMES = [
     "$\\frac{",
@@ -70,7 +76,11 @@ def pair(names: list[str], rows: int = 300) -> tuple[pd.DataFrame, pd.DataFrame]
 
 def results(names: list[str]) -> dict[str, CheckResult]:
     before, now = pair(names)
+    sold = [t.assign(sold=np.arange(len(t)) % 2) for t in (before, now)]
+    timed = [t.assign(at=pd.date_range(d, periods=len(t), freq="h")) for t, d in ((before, "2024-01-01"), (now, "2024-03-01"))]
     return {
+        "association": check_association(*sold, roles=Roles(target="sold")),
+        "watch": check_watch(*timed, roles=Roles(time="at")),
         "data_quality": check_quality(before, now),
         "drift": check_drift(before, now),
         "integrity": check_integrity(before, now),
@@ -123,6 +133,82 @@ def test_points_are_those_of_the_table(hostile):
         if len(c.get_offsets())
     }
     assert {round(r["effect"], 9) for r in table} <= drawn
+
+
+def row(name: str, outcome: str, effect: float, detectable: float, importance: float | None = None) -> dict:
+    ends = {"low": 0.8 * effect, "high": 1.2 * effect, "limit": 0.1, "p": 0.5, "detectable": detectable, "importance": importance}
+    return {"column": name, "kind": "number", "outcome": outcome, "effect": effect, "unit": "sd", **ends}
+
+
+def drift_of(*rows: dict) -> CheckResult:
+    return CheckResult("drift", [skip("for the picture")], {"drift": list(rows)})
+
+
+def test_what_would_have_been_seen_stands_beside_no_drift():
+    fig = plot_drift_effects(
+        drift_of(row("a", "failed", 0.4, 0.1), row("b", "unknown", 0.1, 0.7), row("c", "passed", 0.02, 0.15))
+    )
+    draw(fig)
+    ax = fig.axes[0]
+    ticks = next(c for c in ax.collections if c.get_label().startswith("smallest shift"))
+    assert [tuple(map(float, p)) for p in ticks.get_offsets()] == [(0.7, 1.0), (0.15, 2.0)]
+    hidden = [p for p in ax.patches if p.get_hatch()]
+    assert [(p.get_y() + p.get_height() / 2, p.get_width()) for p in hidden] == [(1.0, 0.7)]
+    assert "1 of 3 columns drifted, 1 unknown" in fig.get_suptitle()
+    assert len(fig.axes) == 1
+
+
+def test_importance_stands_beside_where_it_is_known():
+    fig = plot_drift_effects(drift_of(row("a", "failed", 0.4, 0.1, 0.31), row("b", "passed", 0.1, 0.2)))
+    draw(fig)
+    assert len(fig.axes) == 2
+    assert "31 %" in " ".join(texts(fig))
+
+
+@pytest.mark.parametrize("columns", [1, 20, 500])
+def test_sizes_stay_sane(columns):
+    rows = [row("a rather long name of a column " * 3 + str(i), "passed", 5.0 if i == 0 else 0.01, 0.1) for i in range(columns)]
+    fig = plot_drift_effects(drift_of(*rows))
+    draw(fig)
+    assert 1.5 < fig.get_size_inches()[1] < 8
+    trail = [
+        {"chunk": i + 1, "label": str(i), "start": f"2024-01-{i + 1:02}", "end": f"2024-01-{i + 1:02}", "rows": 50, "column": f"c{c}", "e-value": 10.0 ** (i - 3),
+         "threshold": 400.0, "alarm": i > 5, "effect": i / 10, "unit": "sd"}
+        for c in range(min(columns, 50)) for i in range(10)
+    ]  # fmt: skip
+    fig = plot_watch(CheckResult("drift", [skip("for the picture")], {"watch": trail}))
+    draw(fig)
+    assert 1.5 < fig.get_size_inches()[1] < 9
+    assert len([ax for ax in fig.axes if ax.get_title(loc="left")]) == min(columns, 6)
+
+
+@pytest.mark.parametrize(
+    "ends", [("2024-01-03", "2024-01-05"), ("2024-01-03 07:00", "2024-01-05 10:00"), ("1500", "2500"), ("odd", "times")]
+)
+def test_the_watch_draws_line_alarm_and_change(ends):
+    trail = [
+        {"chunk": i + 1, "label": f"chunk {i}", "start": ends[i > 2], "end": ends[i > 2], "rows": 50, "column": "a", "e-value": [0, 1, 2, 1e6, 1e12][i],
+         "threshold": 400.0, "alarm": i > 2, "effect": 0.1, "unit": "sd"}
+        for i in range(5)
+    ]  # fmt: skip
+    change = {
+        "column": "a",
+        "alarm in chunk": 4,
+        "label": "chunk 3",
+        "from": ends[1],
+        "to": ends[1],
+        "change": ends[0],
+        "change, low": ends[0],
+        "change, high": ends[1],
+    }
+    fig = plot_watch(CheckResult("drift", [skip("for the picture")], {"watch": trail, "change points": [change]}))
+    draw(fig)
+    ax = fig.axes[0]
+    assert ax.get_yscale() == "log"
+    assert any(list(line.get_ydata()) == [400.0, 400.0] for line in ax.lines)
+    assert [c.get_offsets()[0][1] for c in ax.collections if len(c.get_offsets())] == [1e6]
+    assert bool(ax.patches) == (ends[0] != "odd")
+    assert "a alarmed in chunk 3" in fig.get_suptitle()
 
 
 def test_redrawn_from_the_record_alone(hostile):

@@ -13,26 +13,31 @@ import pandas as pd
 import pytest
 from project import prodnb, write_project
 from test_archive import WRITER
-from test_drift import OPTIONS, mixed, profiles_of
+from test_drift import rates
 
 from prodnb.archive import open_archive, run_ids
-from prodnb.drift import drift_of_profiles
 from prodnb.intervals import wilson
 from prodnb.verify import verify
 
 pytestmark = pytest.mark.prove
 
 
-@pytest.mark.parametrize(("n", "m"), [(30, 30), (200, 200), (2000, 200), (200, 2000), (2000, 2000)])
-def test_drift_cries_wolf_in_at_most_five_percent_of_clean_tables(n, m):
-    rng, repeats = np.random.default_rng(1), 400
-    alarms = 0
-    for repeat in range(repeats):
-        result = drift_of_profiles(*profiles_of(mixed(rng, n), mixed(rng, m)), **OPTIONS, seed=repeat)
-        alarms += any(v.outcome == "failed" for v in result.verdicts)
-    low, high = wilson(alarms, repeats, level=0.95)
-    print(f"reference {n}, current {m}: {alarms} of {repeats} clean tables failed, 95 % interval {low:.3f} to {high:.3f}")
-    assert alarms / repeats <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / repeats)
+@pytest.mark.parametrize(("n_reference", "n"), rates.SIZES)
+def test_drift_cries_wolf_in_at_most_five_percent_of_clean_tables(n_reference, n):
+    tables = 600 if n_reference + n < 100_000 else 80
+    alarms = round(rates.false_alarms(n_reference, n, tables)["prodnb"] * tables)
+    low, high = wilson(alarms, tables, level=0.95)
+    print(
+        f"reference {n_reference}, current {n}: {alarms} of {tables} clean tables failed, 95 % interval {low:.3f} to {high:.3f}"
+    )
+    assert alarms / tables <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / tables)
+
+
+@pytest.mark.parametrize(("shift", "least"), [(0.2, 0.98), (0.15, 0.7)])
+def test_drift_is_found(shift, least):
+    found = rates.power(10_000, 1000, shift, 200)["prodnb"]
+    print(f"moved by {shift} sd, found: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
+    assert min(found.values()) >= least
 
 
 def test_a_writer_killed_a_hundred_times_leaves_complete_runs_only(tmp_path):

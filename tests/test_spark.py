@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from prodnb.chunks import choose_every, count_chunks
+from prodnb.grouped import count_groups
+from prodnb.lean import lean_profile
 from prodnb.profile import profile
 
 pytestmark = pytest.mark.slow
@@ -114,3 +117,52 @@ def test_the_checks_run_there(spark, tmp_path):
         assert {(v.statistic.name, v.statistic.about, v.outcome) for v in there.verdicts} == {
             (v.statistic.name, v.statistic.about, v.outcome) for v in local.verdicts
         }
+
+
+def in_time(rows: int, seed: int) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    when = [
+        None if i % 20 == 0 else dt.datetime(1969, 11, 1) + dt.timedelta(minutes=int(m))
+        for i, m in enumerate(rng.integers(0, 200_000, rows))
+    ]
+    x = rng.normal(size=rows).round(2)
+    x[:6] = [np.nan, np.inf, -np.inf, 0, -0.0, 1e300]
+    return pa.table(
+        {
+            "when": pa.array(when, pa.timestamp("us", tz="UTC")),
+            'we"ird. 🙂 `x`': pa.array(x, mask=rng.random(rows) < 0.1),
+            "whole": pa.array(rng.poisson(3, rows)),
+            "flag": pa.array(rng.random(rows) < 0.3, mask=rng.random(rows) < 0.1),
+            "level": pa.array(rng.choice(["a", "it's", "", "{}"], rows), mask=rng.random(rows) < 0.1),
+            "step": pa.array(rng.permutation(rows) / 4),
+        }
+    )
+
+
+def test_groups_and_chunks_are_the_same(spark, tmp_path):
+    pq.write_table(in_time(300, 1), tmp_path / "now.parquet")
+    before, there = profile(in_time(200, 0)), spark.read_parquet(str(tmp_path / "now.parquet"))
+    here = in_time(300, 1)
+    by = {"flag": lambda t: t.flag, "few": lambda t: t.whole % 3}
+    one, two = (count_groups(t, before, by) for t in (here, there))
+    assert one.keys == two.keys
+    assert (one.rows == two.rows).all()
+    for column in one.cells:
+        assert (one.cells[column] == two.cells[column]).all(), column
+    for time, every, season in (("when", "month", "hour_of_day"), ("step", "40 rows", "none")):
+        columns = ['we"ird. 🙂 `x`']
+        one, two = (count_chunks(t, before, time, every=every, season=season, columns=columns) for t in (here, there))
+        assert one.to_json() == two.to_json()
+        cut = one.ends[len(one) // 2]
+        one, two = (count_chunks(t, before, time, every=every, after=cut, columns=columns) for t in (here, there))
+        assert one.to_json() == two.to_json()
+    assert choose_every(here, "when") == choose_every(there, "when")
+
+
+def test_a_lean_profile_is_the_same(spark, tmp_path):
+    pq.write_table(in_time(300, 1), tmp_path / "now.parquet")
+    before = lean_profile(in_time(200, 0))
+    one, two = (lean_profile(t, like=before) for t in (in_time(300, 1), spark.read_parquet(str(tmp_path / "now.parquet"))))
+    for column in one.columns:
+        assert column.cells.tolist() == two[column.name].cells.tolist(), column.name
+        assert (column.low, column.high) == (two[column.name].low, two[column.name].high)
