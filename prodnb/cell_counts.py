@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['Way', 'way_of', 'counters', 'cells_of_counters', 'level_cells', 'bin_of', 'marks_of', 'cells_of_marks']
 
-# %% ../nbs/231_cell_counts.ipynb #f1ed0f71
+# %% ../nbs/231_cell_counts.ipynb #ab2f2c63
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import numpy as np
 import pyarrow as pa
 
@@ -19,14 +20,24 @@ from .counted import ColumnProfile
 from .profile import kind_of
 from .scan import Source, Wrapped, values_of
 
-# %% ../nbs/231_cell_counts.ipynb #3dd0bf50
+# %% ../nbs/231_cell_counts.ipynb #ef3e4c6f
 @dataclass(frozen=True)
 class Way:
     """How one column of a table is counted over the cells of the reference."""
 
     known: ColumnProfile
     kind: str  # "bins", "levels", "boolean", "present" (only whether there is a value) or "gone"
-    floating: bool = False  # may hold NaN and infinities
+    dtype: dt.DataType | None = None  # of the column; None if it is gone
+
+    @property
+    def floating(self) -> bool:
+        """May it hold NaN and infinities?"""
+        return self.dtype is not None and self.dtype.is_floating()
+
+    @property
+    def whole(self) -> bool:
+        """Can it be counted as whole numbers, which is quicker?"""
+        return self.dtype is not None and self.dtype.is_signed_integer() and all(abs(e) < 2**53 for e in self.known.edges)
 
     @property
     def size(self) -> int:
@@ -46,11 +57,11 @@ def way_of(table: ibis.Table, known: ColumnProfile) -> Way:
     dtype = table.schema()[known.name]
     kind = kind_of(dtype)
     if kind != known.kind or kind == "other":
-        return Way(known, "present", dtype.is_floating())
+        return Way(known, "present", dtype)
     ways = {"number": "bins", "time": "bins", "level": "levels", "boolean": "boolean"}
-    return Way(known, ways[kind], dtype.is_floating())
+    return Way(known, ways[kind], dtype)
 
-# %% ../nbs/231_cell_counts.ipynb #f690e741
+# %% ../nbs/231_cell_counts.ipynb #7d868350
 _AGGREGATES = {"present": lambda c: c.count(), "nan": lambda c: c.isnan().sum(), "trues": lambda c: c.sum()}
 _ENDS = (-np.inf, LARGEST, np.inf)
 
@@ -59,10 +70,22 @@ def _text(column: ibis.Column) -> ibis.Column:
     return column.cast("string")
 
 
+def _whole_number(column: ibis.Column) -> ibis.Column:
+    return column.cast("int64")
+
+
 def _cuts(way: Way) -> np.ndarray:
-    """Upper edges that the engine counts over."""
+    """Upper edges that the engine counts over; whole numbers up to an edge are those up to the next lower whole number."""
     edges = np.asarray(way.known.edges, float)
-    return np.unique(np.concatenate([edges, _ENDS])) if way.floating else edges
+    if way.floating:
+        return np.unique(np.concatenate([edges, _ENDS]))
+    return np.unique(np.floor(edges)) if way.whole else edges
+
+
+def _histogram(way: Way) -> Wrapped:
+    if way.whole:
+        return Wrapped(_whole_number, f"histogram({{}}, {[int(cut) for cut in _cuts(way)]}::BIGINT[])")
+    return Wrapped(plain_number, f"histogram({{}}, {number_list(_cuts(way))})")
 
 
 def counters(source: Source, way: Way) -> dict[str, Any]:
@@ -70,11 +93,11 @@ def counters(source: Source, way: Way) -> dict[str, Any]:
     if way.kind == "gone":
         return {}
     found: dict[str, Any] = {"nan": _AGGREGATES["nan"]} if way.floating else {}
+    if way.kind == "bins" and (way.floating or way.known.edges):
+        found["held"] = _histogram(way)
     if way.kind == "bins" and way.floating:
-        return found | {"held": Wrapped(plain_number, f"histogram({{}}, {number_list(_cuts(way))})")}
+        return found
     found["present"] = _AGGREGATES["present"]
-    if way.kind == "bins" and way.known.edges:
-        found["held"] = Wrapped(plain_number, f"histogram({{}}, {number_list(_cuts(way))})")
     if way.kind == "boolean":
         found["trues"] = _AGGREGATES["trues"]
     if way.kind == "levels" and way.known.levels:
@@ -83,7 +106,7 @@ def counters(source: Source, way: Way) -> dict[str, Any]:
         found["held"] = Wrapped(_text, f"histogram(CAST(list_position([{named}], {{}}) AS INTEGER), [{places}])")
     return found
 
-# %% ../nbs/231_cell_counts.ipynb #14716f2d
+# %% ../nbs/231_cell_counts.ipynb #e798ea99
 def _whole(values: pa.ChunkedArray | np.ndarray) -> np.ndarray:
     if isinstance(values, np.ndarray):
         return values
@@ -129,8 +152,16 @@ def cells_of_counters(way: Way, rows: np.ndarray, found: Mapping[str, pa.Chunked
     if way.kind == "levels":
         held = _held(found["held"], np.arange(1.0, len(way.known.levels) + 1))[:, :-1] if way.known.levels else None
         return level_cells(way, rows, present, np.zeros((len(rows), 0), np.int64) if held is None else held)
-    bins = _held(found["held"], _cuts(way)) if way.known.edges else present[:, None]
+    bins = _bins(way, _held(found["held"], _cuts(way))) if way.known.edges else present[:, None]
     return np.column_stack([bins, rows - present, present - bins.sum(axis=1)])
+
+
+def _bins(way: Way, held: np.ndarray) -> np.ndarray:
+    """Counts by the bins of the reference, from those over `_cuts`."""
+    if not way.whole:
+        return held
+    upto = np.cumsum(held, axis=1)[:, [*np.searchsorted(_cuts(way), np.floor(way.known.edges)), -1]]
+    return np.diff(upto, axis=1, prepend=0)
 
 
 def _float_cells(way: Way, rows: np.ndarray, held: np.ndarray, nan: np.ndarray) -> np.ndarray:

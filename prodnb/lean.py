@@ -152,7 +152,7 @@ def _apart(before: ColumnProfile, now: ColumnProfile) -> bool:
     """Does no value of one lie within the other? Then it may be a running number, of which all values are different."""
     return None not in (before.low, now.low) and (now.low > before.high or now.high < before.low)
 
-# %% ../nbs/234_lean.ipynb #3f11d32f
+# %% ../nbs/234_lean.ipynb #5a906f5a
 _LEVELS_FIRST = {
     "level": _PLAIN,
     "other": {"present": lambda c: c.notnull().sum()},
@@ -166,7 +166,7 @@ def _reference(source: Source, names: Sequence[str], rows: int, min_level_rows: 
     numeric = [c for c in names if kinds[c] in ("number", "time")]
     first, sample = first_pass(source, {c: _LEVELS_FIRST.get(kinds[c], _MOMENTS) for c in names}, numeric, rows)
     _careful(source, {c: first[c] for c in numeric})
-    ways = [Way(_empty(c, kinds[c], first[c], sample[c]), "bins", schema[c].is_floating()) for c in numeric]
+    ways = [Way(_empty(c, kinds[c], first[c], sample[c]), "bins", schema[c]) for c in numeric]
     counted = _pass(source, ways, {c: _DIFFERENT for c in numeric if schema[c].is_integer() and rows <= SMALL})
     columns = {}
     for way in ways:

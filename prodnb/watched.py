@@ -23,7 +23,7 @@ KEPT = 60  # recent looks of which counts and e-values are kept
 DAY, YEAR = 86400.0, 365.2425 * 86400.0  # seconds
 SURE = 2.4  # times the rows that a level needs to be named, it would surely have been named
 
-# %% ../nbs/346_watched.ipynb #faf955a6
+# %% ../nbs/346_watched.ipynb #dfa20dea
 @dataclass(frozen=True, eq=False)
 class Watched:
     """What the chunks of a column are compared with."""
@@ -67,13 +67,28 @@ def watched_column(column: ColumnProfile, chunks: Chunks | None, least_named: in
     if text:
         cells, blocks = _only_missing(cells), None if blocks is None else _only_missing(blocks)
     ordered = cells.shape[-1] - 2 if column.kind in ("number", "time") and column.edges else 0
+    reference = _with_ends(cells, ordered)
     named = len(column.levels) if column.kind == "level" and column.other and not text else 0
     blocks, starts = _enough(cells[None], np.zeros(1)) if blocks is None else _enough(blocks, np.array(chunks.starts))
     typical = float(np.median(blocks.sum((1, 2)))) if len(blocks) > 2 else 0.0
     effects = _effects(blocks, starts, ordered, calendar)
     return Watched(
-        cells, ordered, named, SURE * least_named / max(column.rows, 1), text or column.kind == "other", effects, typical
+        reference, ordered, named, SURE * least_named / max(column.rows, 1), text or column.kind == "other", effects, typical
     )
+
+
+def _with_ends(cells: np.ndarray, ordered: int) -> np.ndarray:
+    """Count the smallest and the largest value of a reference with what lies beyond them.
+
+    No row of the reference lies beyond its own ends, so a bet on rows there would be won by every new extreme. With the ends themselves the cells are fair: that
+    the next rows hold new extremes is as likely as a draw without replacement says.
+    """
+    found, rows = cells.astype(float), cells.sum(-1) / max(cells.sum(), 1)
+    for end, inner in ((0, 1), (ordered - 1, ordered - 2)) if ordered > 3 else ():
+        moved = np.minimum(rows, found[:, inner])
+        found[:, end] += moved
+        found[:, inner] -= moved
+    return found
 
 
 def _effects(blocks: np.ndarray, starts: np.ndarray, ordered: int, calendar: bool) -> np.ndarray:
