@@ -32,7 +32,7 @@ UNCOMPARED = "its values are nested, binary or a span of time, which are not com
 TEXTS = "texts or identifiers, (nearly) all different"
 COVERED = 0.8  # share of the current rows whose season the reference must hold
 
-# %% ../nbs/345_drift.ipynb #2278b4b2
+# %% ../nbs/345_drift.ipynb #e667368c
 def _is_text(column: ColumnProfile) -> bool:
     return column.kind == "level" and bool(column.other) and not column.levels
 
@@ -61,7 +61,7 @@ def compared_columns(before: Profile, now: Profile, roles: Roles) -> tuple[list[
     for column in chosen:
         if column in now and now[column].kind == before[column].kind and (reason := left_out(before[column], now[column])):
             why[column] = reason
-    return [c for c in chosen if c not in why], {c: aside[c] for c in before.names if c in aside}, why
+    return [c for c in chosen if c not in why], aside, why
 
 
 def _absent(column: ColumnProfile, rows: int) -> ColumnProfile:
@@ -239,7 +239,7 @@ def _nothing(look: _Look) -> str:
         return f"the reference holds the {name} of {share} of the current rows only, and at least {number(COVERED, 'share')} are needed"
     return ""
 
-# %% ../nbs/345_drift.ipynb #d5f72e05
+# %% ../nbs/345_drift.ipynb #6e8050e7
 def check_drift(
     reference: Any,
     current: Any,
@@ -297,7 +297,7 @@ def check_drift(
     DriftLimits(**limits)
     known = baseline(reference, roles=roles, every=every, season=season, current=current, fingerprint="")
     table = open_for_check(current, roles)
-    now = lean_profile(table, like=known.profile)
+    now = lean_profile(table, like=known.profile, columns=[c for c in table.columns if c not in (roles.id, roles.weight)])
     seasons = _seasons(known, table, now, roles)
     return drift_of_profiles(known.profile, now, chunks=known.chunks, seasons=seasons, **limits)
 

@@ -56,8 +56,8 @@ class DriftLimits:
         """Correct the p-values of all columns."""
         return holm(p) if self.correction == "holm" else benjamini_hochberg(p)
 
-# %% ../nbs/343_drift_rule.ipynb #f74ac160
-def drift_rule(alpha: float, must_see: float, *, n_reference: float | None = None) -> Rule:
+# %% ../nbs/343_drift_rule.ipynb #c4ff705e
+def drift_rule(alpha: float, must_see: float, *, n_reference: float | None = None, blind: float = 0.0) -> Rule:
     """Return the rule of drift for `judge`.
 
     Parameters
@@ -65,6 +65,7 @@ def drift_rule(alpha: float, must_see: float, *, n_reference: float | None = Non
     alpha : a corrected p-value below is no chance.
     must_see : an effect of this size has to be detectable, or else finding nothing means nothing.
     n_reference : for how many rows the reference counts, if for fewer than it has (by season).
+    blind : share of the rows that the test does not compare; where that decides, more current rows alone would not help.
 
     Notes
     -----
@@ -77,10 +78,19 @@ def drift_rule(alpha: float, must_see: float, *, n_reference: float | None = Non
         chance = s.p is None or s.p >= alpha
         if not chance and s.value >= limit.fail:
             return "failed", f"moved by {moved}, beyond {line}, and not by chance (p {p})"
+        if chance and s.value >= limit.fail and s.value > s.detectable:
+            return (
+                "unknown",
+                f"moved by {moved}, but tests that see {smallest} take it for chance: what moved it lies where they cannot look",
+            )
         seen = f"moved by {moved}, " + ("which may be chance" if chance else f"not by chance (p {p}), but within {line}")
         if s.detectable <= must_see:
             return "passed", f"{seen}; {smallest} or more would have been seen"
-        needed = rows_needed(s, must_see, n_reference or s.n_reference)
+        needed = (
+            rows_needed(s, must_see, n_reference or s.n_reference)
+            if s.detectable > blind
+            else "more rows of both would name more levels"
+        )
         return "unknown", f"{seen}, and only {smallest} or more would have been seen; {needed}"
 
     return rule
@@ -98,7 +108,7 @@ def rows_needed(s: Statistic, must_see: float, n_reference: float) -> str:
         return f"a reference {held} {n_reference:,.0f} rows is too small to see {number(must_see, s.unit)}"
     return f"about {max(int(np.ceil(1 / current - s.n)), 1):,} more rows would decide"
 
-# %% ../nbs/343_drift_rule.ipynb #7cb0d979
+# %% ../nbs/343_drift_rule.ipynb #82412c98
 def subject(column: str, roles: Roles) -> str:
     """Name a column by its role, if that is not a feature: the target, the prediction, the probability."""
     return next((f"the {role}" for role in ("target", "prediction", "probability") if getattr(roles, role) == column), "")
@@ -134,9 +144,9 @@ def judge_column(
         detectable=smallest_seen(effect, limits.alpha / columns),
     )  # fmt: skip
     must_see = limits.must_see_sd if effect.unit == "sd" else limits.must_see_share
-    rule = drift_rule(limits.alpha, must_see, n_reference=effect.rows_reference * rows[1] / effect.rows)
+    rule = drift_rule(limits.alpha, must_see, n_reference=effect.rows_reference * rows[1] / effect.rows, blind=effect.unnamed)
     before = [w for w in (*words, subject(column, limits.roles)) if w]
-    after = [w for w in (_counting(rows[1], effect.rows, blocks), _weight(column, limits)) if w]
+    after = [w for w in (_unnamed_words(effect), _counting(rows[1], effect.rows, blocks), _weight(column, limits)) if w]
     return judge(statistic, Limit(fail=limits.max_effect, reason=limits.reasons["max_effect"]), rule=_said(rule, before, after))
 
 
@@ -150,6 +160,14 @@ def _said(rule: Rule, before: Sequence[str], after: Sequence[str]) -> Rule:
         return outcome, "; ".join([*before, found, *after])
 
     return said
+
+
+def _unnamed_words(effect: Effect) -> str:
+    return (
+        f"{number(effect.unnamed, 'share')} of the rows hold seldom levels, which are counted together"
+        if effect.unnamed > 0.05
+        else ""
+    )
 
 
 def _counting(rows: int, counted: float, blocks: str) -> str:

@@ -28,7 +28,7 @@ P_NUMBER = "p = the smallest of 2 x location (Mann-Whitney), 4 x shape (chi-squa
 P_LEVEL = "p = the smaller of 4/3 x shape (chi-square and G, cells pooled to 5 expected) and 4 x new cells (exact)"
 P_MISSING = "p of Fisher's exact test"
 
-# %% ../nbs/329_effects.ipynb #7982eb85
+# %% ../nbs/329_effects.ipynb #061ae3a8
 @dataclass(frozen=True)
 class Effect:
     """What was found about one column, before it is judged."""
@@ -44,6 +44,7 @@ class Effect:
     rows_reference: float  # the same of the reference
     part: float = 1.0  # of the level, that the test of this effect has
     df: float | None = None  # degrees of freedom of the design effect
+    unnamed: float = 0.0  # share of the rows with levels that are not compared one by one
 
 
 def pair_cells(before: ColumnProfile, now: ColumnProfile) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +73,7 @@ def as_reference_mix(reference: ArrayLike, current: ArrayLike) -> tuple[np.ndarr
     rows = a.sum(1)
     return (weight / rows) @ a, float(1 / (weight**2 / rows).sum())
 
-# %% ../nbs/329_effects.ipynb #6c5c79c9
+# %% ../nbs/329_effects.ipynb #56a0a677
 def _test_cells(before: ColumnProfile, a: np.ndarray, b: np.ndarray, named: int) -> tuple[np.ndarray, np.ndarray]:
     """Cells of the test of a column with unnamed levels: a level is used only if so frequent that it would surely have been named.
 
@@ -84,6 +85,13 @@ def _test_cells(before: ColumnProfile, a: np.ndarray, b: np.ndarray, named: int)
     both, rows = (a + b).sum(0), (a + b).sum()
     seldom = np.append(both[:-3] < 2.4 * named * rows / before.rows, [True, True, False])
     return tuple(np.column_stack([x[:, ~seldom], x[:, seldom].sum(1)]) for x in (a, b))
+
+
+def _unnamed(before: ColumnProfile, a: np.ndarray, b: np.ndarray, named: int) -> float:
+    """Share of the rows, of the table that has more of them, whose levels may change places unseen."""
+    if before.kind != "level" or not before.other or a.shape[1] != len(before.levels) + 3:
+        return 0.0
+    return max(float(x[:, -1].sum() / max(x.sum(), 1)) for x in _test_cells(before, a, b, named))
 
 
 def _new_cells(before: ColumnProfile, cells: int) -> list[int]:
@@ -170,7 +178,7 @@ def _distances(
         found.append(_Distance(distance, "sd", q[:-2], c[:-2], words, 0.5, dependence.location))
     return found
 
-# %% ../nbs/329_effects.ipynb #de56e785
+# %% ../nbs/329_effects.ipynb #57ee9458
 def column_effect(
     before: ColumnProfile,
     now: ColumnProfile,
@@ -208,9 +216,10 @@ def column_effect(
         options = {"rows": rows, "level": level, "repeats": repeats, "seed": seed}
         low, high = distance_interval(most.statistic, most.reference, most.current, p=p, squared=True, **options)
     df = dependence.df if most.phi > 1 else None
-    return Effect(value, low, high, most.unit, p, cells, most.method, rows[1], rows[0], most.part, df)
+    unnamed = _unnamed(before, a, b, named)
+    return Effect(value, low, high, most.unit, p, cells, most.method, rows[1], rows[0], most.part, df, unnamed)
 
-# %% ../nbs/329_effects.ipynb #fb7be15b
+# %% ../nbs/329_effects.ipynb #8aff7a5d
 def smallest_seen(effect: Effect, alpha: float) -> float:
     """Smallest effect that would be found with 80 % power at level `alpha` (already divided by the number of columns), approximate.
 
@@ -222,7 +231,7 @@ def smallest_seen(effect: Effect, alpha: float) -> float:
     n, m, level = effect.rows, effect.rows_reference, alpha * effect.part
     if effect.unit == "sd":
         return detectable_shift(n, m, alpha=level, df=effect.df)
-    return detectable_variation(n, m, max(effect.cells, 2), alpha=level, df=effect.df)
+    return max(detectable_variation(n, m, max(effect.cells, 2), alpha=level, df=effect.df), effect.unnamed)
 
 # %% ../nbs/329_effects.ipynb #246f15df
 def value_text(value: float | None, column: ColumnProfile) -> str | None:

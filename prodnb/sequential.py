@@ -102,15 +102,22 @@ class Monitor:
         """Read what `to_dict` wrote, also after a way through JSON."""
         return cls(**{**raw, "stakes": tuple(raw["stakes"]), "seen": tuple(map(tuple, raw["seen"]))})
 
-# %% ../nbs/120_sequential.ipynb #2cade6b7
+# %% ../nbs/120_sequential.ipynb #37927920
 def _bets(before: np.ndarray, chunks: np.ndarray, ordered: int, phi: ArrayLike) -> np.ndarray:
     """Bets of all chunks, a few of them or the held strata of one at a time."""
     if chunks.shape[1] == 1:
         parts = [log_bets(before[i : i + 64], chunks[i : i + 64], ordered=ordered, phi=phi) for i in range(0, len(chunks), 64)]
     else:
         held = chunks.sum(-1) > 0
-        parts = [log_bets(b[h], c[h], ordered=ordered, phi=phi)[None] for b, c, h in zip(before, chunks, held, strict=True)]
+        parts = [_held_bets(b[h], c[h], ordered, phi)[None] for b, c, h in zip(before, chunks, held, strict=True)]
     return np.concatenate([np.zeros((0, len(bet_weights(chunks.shape[-1], ordered)))), *parts])
+
+
+def _held_bets(before: np.ndarray, chunk: np.ndarray, ordered: int, phi: ArrayLike) -> np.ndarray:
+    """Bets of a chunk from its strata that hold rows; none where no stratum does."""
+    return (
+        log_bets(before, chunk, ordered=ordered, phi=phi) if len(chunk) else np.zeros(len(bet_weights(chunk.shape[-1], ordered)))
+    )
 
 
 def grown(bets: ArrayLike, weights: ArrayLike, *, stakes: ArrayLike = (), first: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -45,7 +45,7 @@ def watch_result(w: Watching) -> CheckResult:
     everything = [dataset_verdict(w, verdicts, looked_words(watch)), *verdicts, *aside]
     return CheckResult("drift", everything, watch_tables(w, order, ways), watch_notes(watch, w.notes), state=state)
 
-# %% ../nbs/364_watch.ipynb #30775176
+# %% ../nbs/364_watch.ipynb #7124bf95
 def check_watch(
     reference: Any,
     current: Any,
@@ -67,7 +67,7 @@ def check_watch(
     current : frame, ibis table or path; all rows since the watch began, or the new ones; None skips the check.
     roles : what the columns are for. Without a `time` the check is skipped; id and weight are left out.
     reasons : parameter -> where its value comes from; by default the module's own reasons.
-    alpha : probability of any false alarm in any column, ever, if nothing changes.
+    alpha : probability of any alarm in any column, ever, if nothing changes and chunks are independent of each other.
     every : length of a chunk: "hour", "day", "week", "month", "quarter", "year", "N rows" or "auto".
     season : compare rows with the reference's rows of the same "hour_of_day", "day_of_week", "hour_of_week" or "month", or of the same
         value of a column; "none" compares all with all.
@@ -112,7 +112,7 @@ def check_watch(
     options |= {"strange": _strange(table, known.profile), "reasons": WATCH_REASONS | dict(reasons or {}), "notes": notes}
     return watch_result(Watching(watch.update(table), {"sd": must_see_sd, "share": must_see_share}, **options))
 
-# %% ../nbs/364_watch.ipynb #7b5e8857
+# %% ../nbs/364_watch.ipynb #622f1b1d
 def _own_roles(reference: Any, roles: Roles) -> Roles:
     """The roles of the reference, which may have no time."""
     if isinstance(reference, Baseline | Profile):
@@ -158,5 +158,5 @@ def _gone_on(past: Any, known: Baseline, roles: Roles, alpha: float, every: str)
     if watch.alpha != alpha:
         return start, (f"The watch begins anew: alpha was {watch.alpha:g} and is {alpha:g} now.",)
     return watch, (
-        f"Goes on from {watch.count:,} earlier looks; rows up to {time_text(watch.last, watch)} are not counted again.",
+        f"Goes on from {watch.count:,} earlier looks; rows up to {time_text(watch.last, watch)} are taken as seen: what came late is not counted.",
     ) if watch.count else ()

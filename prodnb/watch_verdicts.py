@@ -19,17 +19,17 @@ from .watch_state import Watch
 from .watch_words import amount, change_words, detectable, rows_to_see, time_text
 from .watched import Watched
 
-# %% ../nbs/363_watch_verdicts.ipynb #72634f3c
+# %% ../nbs/363_watch_verdicts.ipynb #a40e6518
 NAME = "drift_watch"
 LARGEST_E = 1e12  # larger e-values are shown as this
 SMALL = 0.05  # a change of less since an alarm, in standard deviations or share of rows, is a warning
 COVERED = 0.8  # share of the rows whose season the reference must have
 WATCH_REASONS = {
-    "alpha": "columns / alpha: by chance alone any column ever gets there with probability alpha at most (Ville, e-BH)",
+    "alpha": "columns / alpha: if nothing changes, any column gets there with probability alpha at most (Ville, e-BH)",
     "dataset": "one changed column is enough to doubt what was accepted",
 }
 METHOD = (
-    "e-value: mixture over starts of the change and over exact bets on counts against the reference and all earlier chunks; "
+    "e-value: mixture over starts of the change and over bets on counts against the reference and all earlier chunks; "
     "p is e-BH-adjusted over {} columns; detectable in {}"
 )
 
@@ -50,13 +50,13 @@ class Watching:
         """E-value that alarms a column on its own."""
         return len(self.watch.monitors) / self.watch.alpha
 
-# %% ../nbs/363_watch_verdicts.ipynb #bfef8ec9
+# %% ../nbs/363_watch_verdicts.ipynb #30e888bc
 def column_verdict(w: Watching, name: str, watched: Watched, p: float) -> Verdict:
     """Judge one column."""
     watch, column = w.watch, w.watch.known.profile[name]
     if name in w.absent:
         return skip("the current data do not have it yet", name=NAME, about=name)
-    if name in (w.strange or {}):
+    if name in (w.strange or {}) and name not in watch.alarms:
         return judge(Statistic(name=NAME, value=None, about=name), None, why=f"{w.strange[name]}: it cannot be watched")
     monitor, unit = watch.monitors[name], unit_of(column, watched)
     if watched.only_missing and name not in watch.alarms and not column.missing and not any(row[-1] for row in monitor.seen):
@@ -92,7 +92,9 @@ def _rule(w: Watching, name: str, watched: Watched, unit: str) -> Rule:
             return "passed", f"{seen}; {smallest} or more would have been seen{after}"
         needed = rows_to_see(watch, name, watched, must)
         more = (
-            f"a reference of {s.n_reference:,} rows is too small to see {amount(must, unit)}"
+            "seldom levels are counted together, and more rows of both would name more of them"
+            if unit != "sd" and watched.unnamed > must
+            else f"a reference of {s.n_reference:,} rows is too small to see {amount(must, unit)}"
             if needed is None
             else f"about {needed:,} more rows would decide"
         )
@@ -136,14 +138,14 @@ def nothing_seen(w: Watching, watched: Watched) -> str:
     few = f"; {watch.waiting:,} came" if watch.waiting else ""
     return f"there was no chunk to look at yet: a look needs 30 rows with a time, and half of the usual hour, day or week{few}"
 
-# %% ../nbs/363_watch_verdicts.ipynb #0c6f635b
+# %% ../nbs/363_watch_verdicts.ipynb #d5cde1e3
 def dataset_verdict(w: Watching, verdicts: Sequence[Verdict], words: Sequence[str]) -> Verdict:
     """How many columns were alarmed, and which first."""
     watch, judged = w.watch, [v for v in verdicts if v.outcome != "skipped"]
     unknown = sum(v.outcome == "unknown" for v in judged)
     statistic = Statistic(
         name=NAME, value=len(watch.alarms) if watch.count and judged else None, unit="columns", n=watch.rows, n_reference=watch.known.profile.rows,
-        method=f"columns alarmed; any false one, ever, with probability at most {watch.alpha:g}",
+        method=f"columns alarmed; if nothing changes, any with probability at most {watch.alpha:g}; chunks are taken to be independent of each other",
     )  # fmt: skip
 
     def rule(s: Statistic, limit: Limit) -> tuple[str, str]:

@@ -46,7 +46,7 @@ def amount(value: float, unit: str) -> str:
     """Write a shift for a person."""
     return number(value, unit) + (" of the rows" if unit == "share" else "")
 
-# %% ../nbs/362_watch_words.ipynb #7a683262
+# %% ../nbs/362_watch_words.ipynb #edb81c2d
 def detectable(watch: Watch, name: str, watched: Watched, *, more: Sequence[float] = ()) -> float:
     """The smallest lasting shift that would have raised an alarm, were it there since the first look, with 80 % power, approximate.
 
@@ -69,13 +69,17 @@ def detectable(watch: Watch, name: str, watched: Watched, *, more: Sequence[floa
     phi = watched.phi(float(np.mean(rows)) if rows else 0.0)
     options = {"columns": len(watch.monitors), "alpha": watch.alpha, "weights": weights}
     shift = smallest_sustained(rows, watched.rows, phi=float(phi[0] if watched.ordered else phi[:-1].max()), **options)
-    return shift if unit_of(watch.known.profile[name], watched) == "sd" else float(np.sin(min(shift, np.pi / 2)) / 2)
+    if unit_of(watch.known.profile[name], watched) == "sd":
+        return shift
+    return max(float(np.sin(min(shift, np.pi / 2)) / 2), watched.unnamed)
 
 
 def rows_to_see(watch: Watch, name: str, watched: Watched, must_see: float, most: int = 5000) -> int | None:
     """How many more rows, in chunks like those seen, would make a shift of `must_see` detectable; None where the reference is too small."""
     typical = float(np.median([look.rows for look in watch.looks])) if watch.looks else 0.0
     typical = typical or watched.typical or 100.0
+    if watched.unnamed > must_see:
+        return None
     low, high = 0, 1
     while detectable(watch, name, watched, more=[typical] * high) > must_see:
         low, high = high, high * 2

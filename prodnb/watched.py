@@ -23,7 +23,7 @@ KEPT = 60  # recent looks of which counts and e-values are kept
 DAY, YEAR = 86400.0, 365.2425 * 86400.0  # seconds
 SURE = 2.4  # times the rows that a level needs to be named, it would surely have been named
 
-# %% ../nbs/346_watched.ipynb #dfa20dea
+# %% ../nbs/346_watched.ipynb #c08aff89
 @dataclass(frozen=True, eq=False)
 class Watched:
     """What the chunks of a column are compared with."""
@@ -40,6 +40,15 @@ class Watched:
     def rows(self) -> int:
         """Rows of the reference."""
         return int(self.reference.sum())
+
+    @property
+    def unnamed(self) -> float:
+        """Share of the reference's rows with seldom levels, which may change places unseen."""
+        if not self.named:
+            return 0.0
+        held = self.reference.sum(0)
+        seldom = held[: self.named] < self.least * held.sum()
+        return float((held[: self.named][seldom].sum() + held[self.named]) / max(held.sum(), 1))
 
     def cells_of(self, cells: np.ndarray, seasons: int) -> np.ndarray | None:
         """Counts of shape (t, s, k) as this column is watched; None where it is of another kind now."""

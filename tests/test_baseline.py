@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prodnb.baseline import Baseline, baseline, reference_fingerprint
+from prodnb.baseline import Baseline, baseline, goes_on, reference_fingerprint
 from prodnb.errors import InputError
 from prodnb.inputs import Roles
 from prodnb.lean import lean_profile
@@ -32,7 +32,7 @@ def table(rows: int = 3000, seed: int = 0) -> pd.DataFrame:
 def test_it_is_the_profile_and_the_chunks_of_the_reference():
     frame = table()
     known = baseline(frame, roles=Roles(time="when", id="id"))
-    assert known.profile == lean_profile(frame)
+    assert known.profile == lean_profile(frame, columns=[c for c in frame.columns if c != "id"])  # no identifier is kept
     assert set(known.chunks.cells) == {"x", "town"}
     for column in ("x", "town"):
         assert (known.chunks.total(column)[0] == known.profile[column].cells).all()
@@ -100,10 +100,10 @@ def test_what_is_counted_already_is_taken_as_it_is():
 
 
 def test_chunks_suit_the_current_table_too():
-    reference, current = table(3000), table(200)
+    reference, current = table(3000), table(90_000)
     assert baseline(reference, roles=WHEN, current=reference).chunks.every == baseline(reference, roles=WHEN).chunks.every
-    current["when"] += pd.Timedelta(days=2000)
-    assert baseline(reference, roles=WHEN, current=current).chunks.every in ("month", "quarter", "year")
+    assert baseline(reference, roles=WHEN).chunks.every == "week"
+    assert baseline(reference, roles=WHEN, current=current).chunks.every == "month"
     assert (
         baseline(reference, roles=WHEN, current=current.drop(columns="when")).chunks.every
         == baseline(reference, roles=WHEN).chunks.every
@@ -113,3 +113,16 @@ def test_chunks_suit_the_current_table_too():
 def test_a_role_of_a_column_that_is_not_there_is_a_mistake():
     with pytest.raises(InputError, match=r"(?i)'wehn'.*did you mean 'when'"):
         baseline(table(100), roles=Roles(time="wehn"))
+
+
+def test_a_watch_goes_on_only_from_a_state_of_the_same_settings():
+    frame = table()
+    known = baseline(frame, roles=WHEN, season="hour_of_day")
+    mark = reference_fingerprint(frame)
+    state = {"baseline": json.loads(known.to_json()), "watch": {"alpha": 0.05}}
+    same = {"roles": WHEN, "season": "hour_of_day", "every": "auto", "alpha": 0.05}
+    assert goes_on(mark, **same)(state)
+    for other in ({"alpha": 0.01}, {"season": "none"}, {"every": "day"}, {"roles": Roles(time="when", id="id")}):
+        assert not goes_on(mark, **same | other)(state)
+    assert not goes_on("another", **same)(state)
+    assert not goes_on(mark, **same)({"association": {}})

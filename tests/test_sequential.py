@@ -244,3 +244,18 @@ def test_the_smallest_sustained_shift_is_seen_four_times_in_five():
     assert 0.68 <= np.mean(seen) <= 0.98
     assert smallest_sustained([m] * looks, n, columns=20, alpha=0.05, weights=weights, phi=5) > 1.5 * shift
     assert smallest_sustained([], n, columns=20, alpha=0.05, weights=weights) == 100
+
+
+def test_new_extremes_are_a_fair_bet_if_the_old_ones_are_counted_with_them():
+    """Rows beyond all n rows of a reference: of the k + 1 largest values of both, the largest k are the chunk's, and the next is the reference's."""
+    n, m = 1000, 50
+    k = np.arange(12)
+    chance = np.cumprod(np.r_[1, (m - k[:-1]) / (n + m - k[:-1])]) * n / (n + m - k)
+    assert chance.sum() == pytest.approx(1, abs=1e-9)
+
+    def mean(own: int) -> np.ndarray:
+        bets = [log_bets([[own, n - own]], [[held, m - held]])[:8] for held in k]  # on the first cell
+        return chance @ np.exp(bets)
+
+    assert mean(1).max() < 1.02
+    assert mean(0).max() > 1.5  # as if the reference had none: not fair

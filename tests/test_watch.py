@@ -160,7 +160,7 @@ def test_the_watch_goes_on_from_its_state_and_counts_no_row_twice(quiet):
     for a, b in zip(result.verdicts, whole.verdicts, strict=True):
         if a.statistic.about not in ("dataset", "normal"):
             assert a.statistic.value == pytest.approx(b.statistic.value, rel=0.02)
-    assert any("rows up to 2024-03-" in n and "are not counted again" in n for n in result.notes)
+    assert any("rows up to 2024-03-" in n and "are taken as seen" in n for n in result.notes)
     again = check_watch(reference, current, roles=ROLES, every="day", past=SimpleNamespace(state=state))
     assert again.state["watch"] == state["watch"]
     assert len(json.dumps(state["watch"])) < 200_000
@@ -358,6 +358,13 @@ def test_a_partial_day_waits_for_its_rest():
     rest = check_watch(reference, current[: 11 * 60], roles=ROLES, every="day", past=past)
     assert (rest.state["watch"]["count"], rest.state["watch"]["rows"]) == (11, 660)
     assert "failed" not in outcomes(rest).values()
+
+
+def test_the_ends_of_a_reference_are_counted_with_what_lies_beyond(quiet):
+    known = baseline(quiet[0], roles=ROLES, every="day")
+    way = start_watch(known, ROLES).ways["normal"]
+    assert way.reference[0, [0, way.ordered - 1]].tolist() == [1, 1]
+    assert way.rows == 3000
 
 
 # dependence and seasons
