@@ -21,7 +21,7 @@ from prodnb.quality import check_quality
 from prodnb.tables import open_table
 from prodnb.template import find_templates
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import drift_rates as rates
 from made_profiles import autocorrelated, made_chunks, made_profile, named
 

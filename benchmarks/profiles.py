@@ -1,4 +1,4 @@
-"""A profile against DuckDB's SUMMARIZE, Polars' describe and peers, in turn: `python benchmarks/profile.py [DIR [PAIRS]]`.
+"""A profile against DuckDB's SUMMARIZE, Polars' describe and peers, in turn: `python benchmarks/profiles.py [DIR [PAIRS]]`.
 
 Every run is a fresh process with 2 threads (a busy machine shows in the time, hardly in the ratios); the time of imports is not counted,
 memory is the peak above the import. DIR holds `current_1m.parquet` (43 columns) and `current_20m.parquet` (20 columns); where it holds none,
