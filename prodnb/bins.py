@@ -36,7 +36,7 @@ def as_number(column: ibis.Column) -> ibis.Column:
     number = plain_number(column)
     return ibis.ifelse(number.abs() <= LARGEST, number, None) if column.type().is_floating() else number
 
-# %% ../nbs/226_bins.ipynb #4df385a2
+# %% ../nbs/226_bins.ipynb #b2bbc095
 def bin_edges(
     values: np.ndarray, low: float, high: float, *, least: int = 1, calendar: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +105,8 @@ def _shared_centres(edges: np.ndarray, middles: np.ndarray, values: np.ndarray, 
     ]
     found = np.where(np.isin(few, different[held < least]), few + (edges[1:] - few) / 50, few)
     last = np.searchsorted(values, edges[1:], side="right")
-    alone = (rows >= least) & (values[last - rows] == values[np.maximum(last - 1, 0)])
+    first = np.minimum(last - rows, len(values) - 1)  # of an empty bin it does not matter
+    alone = (rows >= least) & (values[first] == values[np.maximum(last - 1, 0)])
     return np.where(alone, values[last - 1], found)
 
 # %% ../nbs/226_bins.ipynb #2c272a61

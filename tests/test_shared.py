@@ -146,3 +146,13 @@ def test_a_real_table():
     found = check_drift(before, now, roles=Roles(id="id", time="timestamp"))
     assert len(found.tables["distributions"]) > 50
     assert not numbers_of(found.to_dict()) & (seldom(before.drop(columns="id")) | seldom(now.drop(columns="id")))
+
+
+@pytest.mark.parametrize("values", [np.arange(1000.0) % 5, np.random.default_rng(0).normal(size=1000)], ids=["few", "many"])
+@pytest.mark.parametrize("high", [5.0, 50.0, 1e6])
+def test_a_sample_without_the_largest_value_has_bins(values, high):
+    edges, centres = bin_edges(values, values.min(), high, least=5)
+    assert edges[-1] >= high
+    assert len(centres) == len(edges) + 1
+    assert (np.diff(edges) > 0).all()
+    assert np.isfinite(centres).all()
