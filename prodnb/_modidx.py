@@ -467,6 +467,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'prodnb.counted.ColumnProfile.pattern_other': ( 'counted.html#columnprofile.pattern_other',
                                                                                 'prodnb/counted.py'),
                                 'prodnb.counted.ColumnProfile.quantile': ('counted.html#columnprofile.quantile', 'prodnb/counted.py'),
+                                'prodnb.counted.ColumnProfile.surely_named': ( 'counted.html#columnprofile.surely_named',
+                                                                               'prodnb/counted.py'),
                                 'prodnb.counted.ColumnProfile.text_rows': ('counted.html#columnprofile.text_rows', 'prodnb/counted.py'),
                                 'prodnb.counted.Profile': ('counted.html#profile', 'prodnb/counted.py'),
                                 'prodnb.counted.Profile.__contains__': ('counted.html#profile.__contains__', 'prodnb/counted.py'),

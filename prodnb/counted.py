@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'Quantile', 'quantile_of_bins', 'ColumnProfile', 'Profile', 'rounded_moments', 'merge']
 
-# %% ../nbs/229_counted.ipynb #ab80dd2f
+# %% ../nbs/229_counted.ipynb #ac88f9d3
 import json
 import math
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ import numpy as np
 from .bins import period_of
 from .codes import TIME_CODES, far_codes, text_codes
 from .errors import InputError
+from .texts import MAX_LEVELS
 
 # %% ../nbs/229_counted.ipynb #32c13d25
 KINDS = ("number", "level", "time", "boolean", "other")
@@ -59,7 +60,7 @@ def quantile_of_bins(
     value = left + (right - left) * inside if math.isfinite(right - left) else right
     return Quantile(float(min(max(value, left), right)), left, right)
 
-# %% ../nbs/229_counted.ipynb #8fa7a973
+# %% ../nbs/229_counted.ipynb #80ee4e34
 @dataclass(frozen=True, kw_only=True)
 class ColumnProfile:
     """Counts of one column. Times are in seconds since 1970, UTC."""
@@ -159,6 +160,14 @@ class ColumnProfile:
     def largest_gap(self) -> int:
         """Seconds of the longest run of periods without a row, between the first and the last row."""
         return max((b - a - 1 for a, b in pairwise(self.periods)), default=0) * (self.period or 0)
+
+    def surely_named(self, least: int) -> float:
+        """Rows of a level that would surely have been named, where `least` are needed: three standard deviations more than the fewest that a named one has.
+
+        Where more levels have enough rows than are named, the named ones are those that happened to have most.
+        """
+        fewest = max(least, min(self.level_counts)) if len(self.levels) >= MAX_LEVELS and self.other else least
+        return fewest + 3.13 * math.sqrt(fewest)
 
     @property
     def distribution(self) -> dict[str, int]:

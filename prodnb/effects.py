@@ -74,7 +74,7 @@ def as_reference_mix(reference: ArrayLike, current: ArrayLike) -> tuple[np.ndarr
     rows = a.sum(1)
     return (weight / rows) @ a, float(1 / (weight**2 / rows).sum())
 
-# %% ../nbs/329_effects.ipynb #56a0a677
+# %% ../nbs/329_effects.ipynb #04ceddee
 def _test_cells(before: ColumnProfile, a: np.ndarray, b: np.ndarray, named: int) -> tuple[np.ndarray, np.ndarray]:
     """Cells of the test of a column with unnamed levels: a level is used only if so frequent that it would surely have been named.
 
@@ -84,7 +84,7 @@ def _test_cells(before: ColumnProfile, a: np.ndarray, b: np.ndarray, named: int)
     if before.kind != "level" or not before.other or a.shape[1] != len(before.levels) + 3:
         return a, b
     both, rows = (a + b).sum(0), (a + b).sum()
-    seldom = np.append(both[:-3] < 2.4 * named * rows / before.rows, [True, True, False])
+    seldom = np.append(both[:-3] < before.surely_named(named) * rows / before.rows, [True, True, False])
     return tuple(np.column_stack([x[:, ~seldom], x[:, seldom].sum(1)]) for x in (a, b))
 
 
