@@ -103,13 +103,13 @@ def write_notebook(notebook: Mapping[str, Any]) -> bytes:
 
     return (nbformat.writes(nbformat.from_dict(notebook)) + "\n").encode("utf-8", "replace")
 
-# %% ../nbs/545_worker.ipynb #d9b5e1c3
+# %% ../nbs/545_worker.ipynb #41b3e785
 def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Execute one check and write its notebook and its page to the staging folder.
 
     Parameters
     ----------
-    job : `check`, `template`, `staging`, `parameters`, `cwd`, `env`, `deadline`, `secrets`, and `facts`: what the record and the
+    job : `check`, `template`, `staging`, `parameters`, `cwd`, `env`, `deadline`, `fork` (how its kernel is started), `secrets`, and `facts`: what the record and the
         page need and the runner already knows.
     say : receives progress.
 
@@ -124,7 +124,7 @@ def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dic
     say({"event": "start", "check": check, "cells": cells})
     raw = staging / f"{check}.raw.ipynb"
     on_cell = lambda n: say({"event": "cell", "check": check, "cell": n + 1, "cells": cells})  # noqa: E731
-    ending = execute(template, raw, job["parameters"], cwd=cwd, deadline=job["deadline"], on_cell=on_cell)
+    ending = execute(template, raw, job["parameters"], cwd=cwd, deadline=job["deadline"], on_cell=on_cell, **job["fork"])
     scrub = scrubber(cwd, job["secrets"])
     notebook = scrub_all(correct(_read_notebook(raw, template), ending), scrub)
     raw.unlink(missing_ok=True)
