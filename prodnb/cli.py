@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'SettingsFile', 'AsJson', 'ArchiveUrl', 'main', 'list_checks', 'run', 'show', 'verify', 'init', 'example',
-           'lab']
+           'lab', 'warm']
 
 # %% ../nbs/690_cli.ipynb #60800661
 import contextlib
@@ -312,6 +312,29 @@ def lab(
     from prodnb.lab import open_lab
 
     raise typer.Exit(open_lab(folder, browser=browser, port=port, extra_args=context.args))
+
+# %% ../nbs/690_cli.ipynb #9e3a23f4
+@app.command()
+def warm(
+    settings: SettingsFile = Path("settings.ini"),
+    stop: Annotated[bool, typer.Option("--stop", help="End the servers that were kept.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only say which servers there are.")] = False,
+    idle: Annotated[float, typer.Option(min=0.01, help="Minutes without a run, then they end by themselves.")] = 15.0,
+) -> None:
+    """Keep the libraries of the checks imported, so that the next runs start at once."""
+    from prodnb.forking import keep_warm
+    from prodnb.settings import load_settings
+    from prodnb.template import find_templates
+    from prodnb.warm import stop_warm, warm_servers
+
+    if stop:
+        out.print(f"Ended {stop_warm()} servers.")
+    elif not status:
+        keep_warm(load_settings(settings), find_templates(settings.parent), idle=60 * idle)
+    for server in [] if stop else warm_servers():
+        out.print(
+            f"{server['kind']} server, process {server['pid']}: {len(server['preload'])} modules in {server['seconds']:.1f} s"
+        )
 
 # %% ../nbs/690_cli.ipynb #cedf62e7
 app.add_typer(contract_app, name="contract")

@@ -93,7 +93,7 @@ def is_library(module: str, local: Iterable[str] = ()) -> bool:
     place = spec and (spec.origin or next(iter(spec.submodule_search_locations or []), None))
     return bool(place) and os.path.realpath(place).startswith(tuple(f"{folder}{os.sep}" for folder in _site_folders()))
 
-# %% ../nbs/505_preloads.ipynb #5b4a9575
+# %% ../nbs/505_preloads.ipynb #74bfb5c5
 NOT_ALWAYS = (
     "onnx",
     "onnxruntime",
@@ -106,7 +106,7 @@ NOT_ALWAYS = (
 )  # for some models, tables, surfaces
 AT_FIRST_USE = {  # library -> what it imports when it is first used
     "ibis": ("ibis.backends.duckdb", "ibis.backends.sql.compilers.duckdb", "sqlglot.dialects.duckdb", "sqlglot.optimizer"),
-    "matplotlib": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib_inline.config", "PIL.PngImagePlugin"),
+    "matplotlib": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "PIL.PngImagePlugin"),
     "mlflow": ("mlflow.pyfunc", "mlflow.sklearn", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
     "sklearn": ("sklearn.pipeline", "sklearn.compose"),
 }  # fmt: skip
@@ -115,7 +115,6 @@ KERNEL = (
     "ipykernel.ipkernel",
     "ipykernel.zmqshell",
     "IPython.core.completer",
-    "matplotlib_inline.config",
     "psutil",
     "prodnb.outputs",
 )
