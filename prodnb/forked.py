@@ -187,7 +187,7 @@ def _read_line(pipe: BinaryIO, timeout: float) -> bytes:
             line += part
     return line
 
-# %% ../nbs/507_forked.ipynb #8f6131df
+# %% ../nbs/507_forked.ipynb #b2c6a976
 def start_server(
     kind: str, modules: Sequence[str], environment: Mapping[str, str], log: Path | None = None, **more: Any
 ) -> Server:
@@ -199,7 +199,7 @@ def start_server(
     modules : what it imports.
     environment : variables while it imports; every child gets its own.
     log : where it and its libraries write.
-    more : for one that stays `socket`, `key` and `idle` seconds; `unchecked` for a proof that the look at the threads is needed.
+    more : `become`, ``module:function``, where a child is no kernel; for a server that stays `socket`, `key` and `idle` seconds; `unchecked` for a proof that the look at the threads is needed.
     """
     folder = Path(tempfile.mkdtemp(prefix="pnb-"))
     with open(log or os.devnull, "ab") as stderr:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['environment_of_kernels', 'Forking', 'needed', 'start_forking', 'keep_warm']
 
-# %% ../nbs/556_forking.ipynb #86647c59
+# %% ../nbs/556_forking.ipynb #47b574b0
 import json
 import os
 import sys
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .forked import Server, start_server
-from .preloads import WORKER, gpu_library, preloads, server_key
+from .preloads import WORKER, WORKS, gpu_library, preloads, server_key
 from .settings import Settings
 from .template import Template
 from .warm import IDLE, find_warm, start_warm
@@ -34,7 +34,7 @@ def environment_of_kernels(settings: Settings, *, trust: bool) -> dict[str, str]
     }
     return quiet | given
 
-# %% ../nbs/556_forking.ipynb #8181211e
+# %% ../nbs/556_forking.ipynb #628d6513
 @dataclass
 class Forking:
     """The servers of a suite, and why there are none."""
@@ -83,6 +83,9 @@ def needed(
     return {"kernel": preloads(notebooks, mlflow=mlflow), "worker": list(WORKER)}, variables, key
 
 
+_BECOME: dict[str, dict[str, str]] = {"kernel": {}, "worker": {"become": WORKS}}
+
+
 def start_forking(
     settings: Settings, templates: Mapping[str, Template], *, wanted: bool = True, trust: bool = False, log: Path | None = None
 ) -> Forking:
@@ -99,8 +102,11 @@ def start_forking(
     if why := _why_not([template.path for template in templates.values()], wanted):
         return Forking(why=why)
     modules, variables, key = needed(settings, templates, trust=trust)
-    servers = [find_warm(kind, key, names) or start_server(kind, names, variables, log) for kind, names in modules.items()]
-    return Forking(*servers)
+    found = {
+        kind: find_warm(kind, key, names) or start_server(kind, names, variables, log, **_BECOME[kind])
+        for kind, names in modules.items()
+    }
+    return Forking(found["kernel"], found["worker"])
 
 
 def keep_warm(settings: Settings, templates: Mapping[str, Template], *, trust: bool = False, idle: float = IDLE) -> list[dict]:
@@ -116,4 +122,4 @@ def keep_warm(settings: Settings, templates: Mapping[str, Template], *, trust: b
     if why := _why_not([template.path for template in templates.values()], True):
         raise ProdnbError(f"nothing to keep warm: {why}")
     modules, variables, key = needed(settings, templates, trust=trust)
-    return [start_warm(kind, key, names, variables, idle=idle) for kind, names in modules.items()]
+    return [start_warm(kind, key, names, variables, idle=idle, **_BECOME[kind]) for kind, names in modules.items()]

@@ -390,6 +390,83 @@ def test_a_variable_that_libraries_read_makes_a_server_stale(name):
     assert server_key({"A": "1"}) != server_key({"A": "1", name: "x"})
 
 
+# ---- kept warm ----
+
+
+def kernels_of(said, archive):
+    place = archive / "runs" / said.json["run"] / "records"
+    return {json.loads(file.read_text())["resources"]["kernel"] for file in place.glob("*.json")}
+
+
+def test_warm_servers_serve_until_they_are_stale_or_told_to_end(project, tmp_path):
+    (tmp_path / "run").mkdir(mode=0o700)
+    env, archive = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}, tmp_path / "archive"
+    command = ("run", "passes", "--json", "--set", f"archive.path={archive}")
+    assert prodnb("warm", "--idle", "5", cwd=project, env=env).code == 0
+    sockets = sorted((tmp_path / "run" / "prodnb").glob("*.s"))
+    assert [s.name.split("-")[0] for s in sockets] == ["kernel", "worker"]
+    assert {s.stat().st_mode & 0o777 for s in sockets} == {0o600}
+    assert (tmp_path / "run" / "prodnb").stat().st_mode & 0o777 == 0o700
+    said = prodnb(*command, cwd=project, env=env)
+    assert kernels_of(said, archive) == {"forked from a warm server, unix sockets"}
+    stale = prodnb(*command, cwd=project, env=env | {"OMP_NUM_THREADS": "3"})
+    assert kernels_of(stale, archive) == {"forked from the run's server, unix sockets"}
+    pids = [int(n) for n in re.findall(r"process (\d+)", prodnb("warm", "--status", cwd=project, env=env).out)]
+    assert len(alive(pids)) == 2
+    assert "Ended 2 servers" in prodnb("warm", "--stop", cwd=project, env=env).out
+    assert gone(pids)
+    assert not list((tmp_path / "run" / "prodnb").iterdir())
+
+
+def test_a_warm_server_that_nobody_asks_ends(tmp_path, monkeypatch):
+    from prodnb.warm import find_warm, start_warm, warm_folder
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    hello = start_warm("kernel", "a" * 64, ["json"], os.environ, idle=0.5)
+    assert gone([hello["pid"]], 5.0)
+    assert find_warm("kernel", "a" * 64, []) is None
+    assert not list((tmp_path / "prodnb").iterdir())
+    (tmp_path / "prodnb").chmod(0o750)
+    assert warm_folder() is None
+
+
+def test_another_user_is_not_answered(monkeypatch):
+    import socket
+
+    from prodnb.fork_server import _same_user
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert _same_user(ours)
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+        assert not _same_user(ours)
+
+
+# ---- the runner around them ----
+
+
+def test_a_long_cell_is_saved_while_it_runs(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("prodnb.kernels.SAVE_EVERY", 0.2)
+    look = "import time, pathlib\ntime.sleep(1.5)\nprint('so far' in pathlib.Path('n.forked.ipynb').read_text().partition('import time')[0])"
+    assert text_of(run(tmp_path, server, "print('so' + ' far')", look)[1]) == "so far\nTrue\n"
+
+
+def test_the_longest_check_starts_first(project, monkeypatch):
+    from types import SimpleNamespace
+
+    from prodnb import pool
+
+    write_template(project, "new", ["1"])
+    write_template(project, "slow", ["1"])
+    plan = SimpleNamespace(archive=None, templates={n: t for n, t in find_templates(project).items() if t.origin == "project"})
+    monkeypatch.setattr(pool, "run_ids", lambda archive: ["r"])
+    monkeypatch.setattr(pool, "load_run", lambda archive, run: run)
+    monkeypatch.setattr(
+        pool, "load_records", lambda *_: [SimpleNamespace(check=c, seconds=s) for c, s in (("passes", 1.0), ("slow", 9.0))]
+    )
+    assert [t.name for t in pool.longest_first(plan)] == ["new", "slow", "passes"]
+
+
 # ---- many ----
 
 
