@@ -149,7 +149,8 @@ def test_a_suite_gives_the_same_verdicts_and_notebooks(tmp_path):
             "forked from the run's server, unix sockets" if way == "--fork" else "own process: --no-fork, unix sockets"
         }
         notebooks = {n: canonical(nbformat.read(place / f"{n}.ipynb", as_version=4)) for n in records}
-        found[way] = [{n: (r["outcome"], r["results"], r["cause"]) for n, r in records.items()}, notebooks]
+        causes = {n: r["cause"] and r["cause"] | {"log": "what a process says while it ends"} for n, r in records.items()}
+        found[way] = [{n: (r["outcome"], r["results"], causes[n]) for n, r in records.items()}, notebooks]
     assert found["--fork"] == found["--no-fork"]
 
 
@@ -321,6 +322,27 @@ def test_without_the_look_the_first_region_of_a_child_hangs_and_with_it_it_runs(
     )
     assert ending.kind is None, ending
     assert text_of(notebook) == "True\n"
+
+
+THREADED = """
+    import polars as pl, pyarrow as pa, pyarrow.parquet as pq, tempfile, duckdb
+    frame = pl.DataFrame({"a": [n % 7 for n in range(50_000)], "b": list(range(50_000))})
+    file = tempfile.mkdtemp() + "/t.parquet"
+    frame.write_parquet(file)
+    print(pl.scan_parquet(file).group_by("a").agg(pl.col("b").sum()).sort("a").collect(engine="streaming")["b"].to_list()[:2])
+    print(pq.read_table(file, use_threads=True).group_by("a").aggregate([("b", "sum")]).num_rows)
+    print(duckdb.connect(config={"threads": 2}).execute(f"SELECT count(DISTINCT a) FROM '{file}'").fetchone())
+"""
+
+
+def test_libraries_with_idle_threads_of_their_own_work_in_a_child(tmp_path):
+    pytest.importorskip("polars")
+    server = start_server("kernel", [*KERNEL, "polars", "pyarrow.parquet", "duckdb"], os.environ)
+    assert server.refused() is None
+    ending, notebook = run(tmp_path, server, THREADED, deadline=60.0)
+    server.stop()
+    assert ending.kind is None, ending
+    assert text_of(notebook) == f"[{sum(range(0, 50_000, 7))}, {sum(range(1, 50_000, 7))}]\n7\n(7,)\n"
 
 
 def test_what_is_the_users_own_is_not_imported_by_the_server(tmp_path):
