@@ -4,7 +4,8 @@ Tables of 20 columns, of six distributions and of 2 to 50 levels, cut into 52 ch
 histories in which any column alarms at any look, which the watch bounds by 5 %, beside the default rules of other tools on the same chunks (on a few
 histories: one is enough to see it). *Delay*: rows from a change of half a standard deviation, at look 26, to the alarm, in the middle of histories, beside
 the rows that a two-sided test of fixed size needs for it, at the level 0.05 / (52 x 20), with 80 % and with 50 % power. *Change point*: how often the
-interval holds the change. At last the sets of real data in the folder SHARED (`../shared/data` beside the project), with dates that are known.
+interval holds the change. *Rows that hang together*: the same alarms where chunks differ, and resemble the chunk before, more than independent rows
+would, for references of few chunks. At last the sets of real data in the folder SHARED (`../shared/data` beside the project), with dates that are known.
 
 Counts are taken with numpy as the engine takes them (see `made_profiles.py`). HISTORIES is the number in each line (default 40: the standard error of
 5 % is then 3.4 %).
@@ -87,6 +88,37 @@ def clean_lines(histories: int) -> Iterator[str]:
         yield f"{n:9,} {m:6,} {alarmed / histories:10.1%} {f'{low:.1%} to {high:.1%}':>18}   {seen}"
 
 
+def restless(rng: np.random.Generator, chunks: int, m: int, effect: float, memory: float) -> dict[str, np.ndarray]:
+    """Twenty columns of which the chunks' means vary like those of rows / effect independent rows, and remember the chunk before."""
+    found = {}
+    for i in range(20):
+        steps, mean = rng.normal(size=chunks), np.zeros(chunks)
+        mean[0] = steps[0]
+        for t in range(1, chunks):
+            mean[t] = memory * mean[t - 1] + np.sqrt(1 - memory**2) * steps[t]
+        found[f"normal {i}"] = np.repeat(mean * np.sqrt((effect - 1) / m), m) + rng.normal(size=chunks * m)
+    return found
+
+
+def dependence_lines(histories: int) -> Iterator[str]:
+    """Histories without any change, of rows that hang together."""
+    yield f"{'design effect':>13} {'memory':>6} {'chunks of the reference':>23} {'any alarm':>10} {'(95 % interval)':>18} {'rows taken as independent':>26}"
+    m = 96
+    for effect, memory in ((1.5, 0.0), (4.0, 0.0), (3.0, 0.3), (3.0, 0.5), (3.0, 0.8)):
+        for chunks in (13, 26, 52):
+            rng, alarmed = np.random.default_rng([chunks, int(10 * effect), int(10 * memory)]), [0, 0]
+            for _ in range(histories):
+                table = restless(rng, chunks + LOOKS, m, effect, memory)
+                before, after = ({c: x[part] for c, x in table.items()} for part in (slice(chunks * m), slice(chunks * m, None)))
+                like = made_profile(before)
+                for i, own in enumerate((made_chunks(before, like, m), None)):
+                    watch = start_watch(Baseline(like, own), Roles(time="time"), alpha=ALPHA, every=f"{m} rows")
+                    alarmed[i] += bool(watch.update(made_chunks(after, like, m)).alarms)
+            low, high = stats.binomtest(alarmed[0], histories).proportion_ci()
+            shares = f"{alarmed[0] / histories:10.1%} {f'{low:.1%} to {high:.1%}':>18} {alarmed[1] / histories:26.1%}"
+            yield f"{effect:13g} {memory:6g} {chunks:23} {shares}"
+
+
 def change_lines(histories: int) -> Iterator[str]:
     """Histories with a change at look 26 in six columns."""
     words = "normal: median delay (rows)", "fixed size 80 %", "50 %", "all six: median", "interval holds the change", "its chunks"
@@ -154,6 +186,7 @@ def main(histories: int = 40, shared: str = "../shared/data") -> None:
     for title, lines in (
         (f"Any alarm in {LOOKS} looks at 20 clean columns, {histories} histories a line", clean_lines(histories)),
         (f"A change of {SHIFT} standard deviations at look {AT}", change_lines(max(histories // 2, 2))),
+        ("Any alarm where rows hang together, 96 a chunk", dependence_lines(max(histories // 2, 2))),
         ("A daily look", daily_lines()),
         ("Real data", real_lines(Path(shared)) if Path(shared).is_dir() else iter(["not here"])),
     ):

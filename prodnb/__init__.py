@@ -6,6 +6,7 @@ _PUBLIC = {
     "check_quality": "prodnb.quality",
     "check_drift": "prodnb.drift",
     "check_watch": "prodnb.watch",
+    "drift_statistic": "prodnb.drift_statistics",
     "check_integrity": "prodnb.integrity",
     "check_explainability": "prodnb.explainability",
     "check_cost": "prodnb.cost",
@@ -22,6 +23,7 @@ __all__ = [
     "check_integrity",
     "check_quality",
     "check_watch",
+    "drift_statistic",
     "explore_drift",
     "find_errors",
 ]

@@ -5,23 +5,22 @@
 # %% auto #0
 __all__ = ['ASSOCIATION_REASONS', 'MOST_KEPT', 'FORMAT', 'METHOD', 'check_association', 'association_of_counts']
 
-# %% ../nbs/349_association.ipynb #22f5b4d5
+# %% ../nbs/349_association.ipynb #1d158ec8
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ibis
 import numpy as np
-from scipy import stats
 
 from .association_change import Measured, detectable_change, measure
-from .baseline import Baseline
+from .baseline import Baseline, own_roles
 from .bins import as_number
 from .columns import open_for_check
 from .contingency import INDEPENDENT, Design, association_design, pooled_tables
 from .counted import Profile
-from .crossed import Course, count_with, course_of, time_blocks
+from .crossed import TimeParts, count_with, joined_parts, time_parts
 from .cuts import cut_column
-from .drift_rule import rows_needed
+from .drift_rule import check_arguments, rows_needed
 from .profile import kind_of, profile
 from .roles import Roles
 from .two_samples import holm
@@ -35,7 +34,7 @@ ASSOCIATION_REASONS = {
 MOST_KEPT = 300_000  # counts that are kept for the next run
 FORMAT = "prodnb.association.v1"
 
-# %% ../nbs/349_association.ipynb #cddcdce2
+# %% ../nbs/349_association.ipynb #1e0ca4b2
 def _answer(roles: Roles, before: Sequence[str], now: Sequence[str]) -> tuple[str, str] | str:
     """The column that features are held against, and what it is; or what would be needed."""
     for role in ("target", "prediction", "probability"):
@@ -47,6 +46,11 @@ def _answer(roles: Roles, before: Sequence[str], now: Sequence[str]) -> tuple[st
         f"; the roles name {' and '.join(named)}, which one of the two tables lacks" if named else "; the roles name none of them"
     )
     return f"it needs the target, or a prediction, in the reference and in the current data{lacks}"
+
+
+def _named(role: str, column: str) -> str:
+    """What features are held against, once where the column is named like its role."""
+    return role if column == role else f"{role} {column!r}"
 
 
 def _features(roles: Roles, like: Profile, now: ibis.Table) -> tuple[list[str], dict[str, str]]:
@@ -69,7 +73,7 @@ def _features(roles: Roles, like: Profile, now: ibis.Table) -> tuple[list[str], 
             chosen.append(name)
     return chosen, why
 
-# %% ../nbs/349_association.ipynb #1f842034
+# %% ../nbs/349_association.ipynb #d3b3c23a
 def _rule(found: Measured, role: str, alpha: float, must_see: float) -> Rule:
     def rule(s: Statistic, limit: Limit) -> tuple[str, str]:
         p = "< 1e-99" if s.p < 1e-99 else f"= {s.p:.2g}"
@@ -106,11 +110,23 @@ def _judged(
     return judge(statistic, Limit(fail=o["max_change"], reason=o["reasons"]["max_change"]), rule=rule)
 
 
+def _blind_words(verdicts: Sequence[Verdict], must_see: float) -> str:
+    """How large a change could not have been seen, in how many features, and how many rows would do."""
+    few = [v.statistic for v in verdicts if v.outcome == "unknown"]
+    blind = [s for s in few if s.detectable is not None]
+    if not blind:
+        return f"{len(few)} of {len(verdicts)} features could not be compared"
+    worst = max(blind, key=lambda s: s.detectable)
+    words = f"in {len(few)} of {len(verdicts)} features one of less than {number(worst.detectable)} could not have been seen"
+    return f"{words}; {rows_needed(worst, must_see, worst.n_reference)}"
+
+
 def _summary(verdicts: Sequence[Verdict], rows: tuple[int, int], o: Mapping[str, Any]) -> Verdict:
     changed = sorted((v for v in verdicts if v.outcome == "failed"), key=lambda v: -v.statistic.value)
     unknown = sum(v.outcome == "unknown" for v in verdicts)
+    measured = any(v.statistic.value is not None for v in verdicts)
     statistic = Statistic(
-        name="association_drift", value=len(changed) / len(verdicts), unit="share", n=rows[1], n_reference=rows[0],
+        name="association_drift", value=len(changed) / len(verdicts) if measured else None, unit="share", n=rows[1], n_reference=rows[0],
         method="share of the features whose association changed; false alarms in any feature at most alpha",
     )  # fmt: skip
 
@@ -119,16 +135,14 @@ def _summary(verdicts: Sequence[Verdict], rows: tuple[int, int], o: Mapping[str,
             most = ", ".join(f"{v.statistic.about} ({number(v.statistic.value)})" for v in changed[:3])
             return (
                 "failed",
-                f"{len(changed)} of {len(verdicts)} features no longer go with the {o['role']} {o['answer']} as they did, most of all {most}",
+                f"{len(changed)} of {len(verdicts)} features no longer go with the {_named(o['role'], o['answer'])} as they did, most of all {most}",
             )
         if unknown:
-            return (
-                "unknown",
-                f"no change of association with the {o['role']} seen, but {unknown} of {len(verdicts)} features have too few rows to tell",
-            )
-        return "passed", f"all {len(verdicts)} features still go with the {o['role']} {o['answer']} as they did"
+            return "unknown", f"no change of association with the {o['role']} seen; {_blind_words(verdicts, o['must_see'])}"
+        return "passed", f"all {len(verdicts)} features still go with the {_named(o['role'], o['answer'])} as they did"
 
-    return judge(statistic, Limit(fail=0, reason=o["reasons"]["dataset"]), rule=rule)
+    why = f"in none of {len(verdicts)} features are there enough rows to tell"
+    return judge(statistic, Limit(fail=0, reason=o["reasons"]["dataset"]), rule=rule, why=why)
 
 # %% ../nbs/349_association.ipynb #5fe50d4d
 def _rows(verdicts: Sequence[Verdict], found: Mapping[str, Measured], role: str) -> list[dict[str, Any]]:
@@ -159,7 +173,7 @@ def _held(past: Any, key: str, answer: str, features: Sequence[str]) -> dict[str
             return {c: np.array(state["counts"][c], dtype=np.int64) for c in features}
     return None
 
-# %% ../nbs/349_association.ipynb #8549b035
+# %% ../nbs/349_association.ipynb #4a7f8c6a
 def check_association(
     reference: Any,
     current: Any,
@@ -168,7 +182,7 @@ def check_association(
     reasons: Mapping[str, str] | None = None,
     max_change: float = 0.1,
     alpha: float = 0.05,
-    must_see: float = 0.2,
+    must_see: float = 0.3,
     before: Baseline | Profile | None = None,
     past: Any = None,
     seed: int = 0,
@@ -183,7 +197,7 @@ def check_association(
     reasons : parameter -> where its value comes from; by default the module's own reasons.
     max_change : fail from this change, on the scale of Cramér's V.
     alpha : chance of any false alarm over all features (Holm).
-    must_see : a change of this size must be detectable, otherwise "nothing found" is unknown.
+    must_see : a change of this size must be detectable, otherwise "nothing found" is unknown; 0.3 is a medium one (Cohen's w).
     before : what is known of the reference already, so that it is profiled only once.
     past : an earlier run; counts of the same reference are taken from it, and the reference is not read again.
     seed : of the bootstrap intervals.
@@ -207,23 +221,24 @@ def check_association(
     >>> check_association(before, now, roles=Roles(target="buys")).outcome
     'failed'
     """
+    check_arguments(max_change=max_change, alpha=alpha, must_see=must_see, seed=seed)
     absent = [k for k, v in {"reference": reference, "current": current}.items() if v is None]
     if absent:
         return _skipped(f"it needs {' and '.join(absent)}: the data the model was accepted on, and the data it meets now")
     roles = roles or Roles()
     now = open_for_check(current, roles)
-    old = open_for_check(reference, roles, complete=True)
+    old = open_for_check(reference, own_roles(reference, roles, current), complete=True)
     answer = _answer(roles, old.columns, now.columns)
     if isinstance(answer, str):
         return _skipped(answer)
     like = before.profile if isinstance(before, Baseline) else before or profile(old)
     if cut_column(like[answer[0]]) is None or kind_of(now.schema()[answer[0]]) != like[answer[0]].kind:
-        return _skipped(f"the {answer[1]} {answer[0]!r} has no levels and is no number, or not in both tables")
+        return _skipped(f"the {_named(answer[1], answer[0])} has no levels and is no number, or not in both tables")
     features, aside = _features(roles, like, now)
     if not features:
         return _skipped("no feature can be held against the " + answer[1], _notes(answer, aside, 0, alpha))
     key = before.key if isinstance(before, Baseline) else ""
-    course = course_of(like, roles.time)
+    course = time_parts(like, roles.time)
     held = (_held(past, key, answer[0], features) if key else None) or count_with(old, like, answer[0], features, course)
     found = count_with(now, like, answer[0], features)
     designs = _designs(held, found, like, answer[0], course, _span(now, course))
@@ -243,7 +258,7 @@ def check_association(
     return CheckResult("drift", verdicts, tables, notes, state=_state(key, answer[0], held))
 
 
-def _span(table: ibis.Table, course: Course | None) -> float | None:
+def _span(table: ibis.Table, course: TimeParts | None) -> float | None:
     """How long the current data last."""
     if course is None or course.column not in table.columns or kind_of(table.schema()[course.column]) not in ("time", "number"):
         return None
@@ -257,23 +272,25 @@ def _designs(
     found: Mapping[str, np.ndarray],
     like: Profile,
     answer: str,
-    course: Course | None,
+    course: TimeParts | None,
     span: float | None,
 ) -> dict[str, Design]:
     """For how many rows a row counts, by feature; for itself where no dependence shows, in this feature or in all together."""
+    from scipy.stats import combine_pvalues
+
     if course is None:
         return {}
     ordered, designs = like[answer].kind == "number", {}
     for name, parts in held.items():
-        blocks = time_blocks(parts[:-1], span, course)
+        blocks = joined_parts(parts[:-1], span, course)
         pooled = pooled_tables(parts.sum(0), found[name][0], blocks, ordered=(like[name].kind == "number", ordered))[2]
         designs[name] = association_design(pooled) if min(pooled.shape[1:]) > 1 else INDEPENDENT
     chances = [max(d.p, 1e-300) for d in designs.values()]
-    together = bool(chances) and stats.combine_pvalues(chances).pvalue < 0.05
-    return {c: d if together or d.p < 0.05 else INDEPENDENT for c, d in designs.items()}
+    together = bool(chances) and combine_pvalues(chances).pvalue < 0.05
+    return {c: d if together or d.p * len(designs) < 0.05 else INDEPENDENT for c, d in designs.items()}
 
 
-def _dependence_words(designs: Mapping[str, Design], course: Course | None) -> str:
+def _dependence_words(designs: Mapping[str, Design], course: TimeParts | None) -> str:
     if course is None:
         return "Assumes independent rows."
     many = sum(d.df is not None for d in designs.values())
@@ -295,7 +312,7 @@ def _state(key: str, answer: str, counts: Mapping[str, np.ndarray]) -> dict[str,
 
 def _notes(answer: tuple[str, str], aside: Mapping[str, str], features: int, alpha: float, dependence: str = "") -> list[str]:
     notes = [
-        f"{features:,} features are held against the {answer[1]} {answer[0]!r}; rows without one are left out. Chance alone fails any of them in at most {100 * alpha:g} % of runs (Holm). {dependence}".strip(),
+        f"{features:,} features are held against the {_named(answer[1], answer[0])}; rows without one are left out. Chance alone fails any of them in at most {100 * alpha:g} % of runs (Holm). {dependence}".strip(),
         "A feature or a target that moved by itself is no change of association; that is what `drift` is for.",
     ]
     if aside:

@@ -5,18 +5,16 @@
 # %% auto #0
 __all__ = ['Measured', 'measure', 'detectable_change']
 
-# %% ../nbs/125_association_change.ipynb #89c51282
+# %% ../nbs/125_association_change.ipynb #b8201c82
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
-from scipy.optimize import brentq
 
 from .contingency import INDEPENDENT, Design, association, pattern_change, same_association
 
-# %% ../nbs/125_association_change.ipynb #2e77b072
+# %% ../nbs/125_association_change.ipynb #b78dfe03
 @dataclass(frozen=True)
 class Measured:
     """How far an association changed, and how surprising that is."""
@@ -74,7 +72,7 @@ def measure(
     p, df = test.p, float(test.df)
     if design.df is not None:
         df = max(test.df * design.share, 1.0)
-        p = max(p, float(stats.f.sf(test.statistic / design.phi / df, df, design.df)))
+        p = max(p, _beyond(test.statistic / design.phi / df, df, design.df))
     ends = min(float(low), value), max(float(high), value)
     return Measured(
         value,
@@ -88,6 +86,12 @@ def measure(
         chance / test.df,
         design.df,
     )
+
+
+def _beyond(ratio: float, df: float, blocks: float) -> float:
+    from scipy.stats import f
+
+    return float(f.sf(ratio, df, blocks))
 
 
 def _strength(counts: np.ndarray, drawn: np.ndarray, tails: Sequence[float]) -> tuple[float, float, float]:
@@ -110,6 +114,9 @@ def detectable_change(found: Measured, *, alpha: float, power: float = 0.8) -> f
     $\sqrt{\lambda c}$ with the noncentrality $\lambda$ that gives the power and what chance adds to the square of the value in each direction, which is
     $c = (1/n + 1/m) / (\min(k, r) - 1)$ where both have the same margins, and more where cells are rare in one of them. Exact for weak associations.
     """
+    from scipy import stats
+    from scipy.optimize import brentq
+
     df, blocks = found.df, found.blocks
     edge = stats.chi2.isf(alpha, df) if blocks is None else df * stats.f.isf(alpha, df, blocks)
     needed = brentq(lambda nc: stats.ncx2.sf(edge, df, nc) - power, 1e-6, 1e4 + 100 * edge)

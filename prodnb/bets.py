@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['SIZES', 'SIZE_WEIGHTS', 'STEEPEST', 'RAREST', 'FEW', 'MOST_ROWS', 'log_moment', 'ordered_scores', 'log_bets',
-           'directions', 'bet_weights', 'without_seldom', 'design_effects']
+           'directions', 'bet_weights', 'without_seldom']
 
-# %% ../nbs/119_bets.ipynb #00cdbebd
+# %% ../nbs/119_bets.ipynb #1f3f3949
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln, gammaln
-from scipy.stats import chi2, norm
+from scipy.stats import norm
 
 # %% ../nbs/119_bets.ipynb #0ec4a05e
 SIZES = (0.1, 0.25, 0.5, 1.0)  # shifts that are bet on, in standard deviations, or as angles of a share (Cohen's h)
@@ -176,7 +176,7 @@ def _shape_bets(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
 def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
     return -np.log1p(n) - betaln(n - k + 1, k + 1)
 
-# %% ../nbs/119_bets.ipynb #02237dfa
+# %% ../nbs/119_bets.ipynb #fc2148b0
 def log_bets(reference: ArrayLike, current: ArrayLike, *, ordered: int = 0, phi: ArrayLike = 1.0) -> np.ndarray:
     """Logarithms of all bets on a chunk's counts against those of everything before it.
 
@@ -184,7 +184,7 @@ def log_bets(reference: ArrayLike, current: ArrayLike, *, ordered: int = 0, phi:
     ----------
     reference, current : counts of shape (..., S, k), by stratum and cell; strata are compared each with its own.
     ordered : the first so many cells are ascending bins; the rest (missing, infinite) and levels are not ordered.
-    phi : design effects of shape (directions,), see `design_effects`, or one for all: rows count as rows / phi.
+    phi : design effects of shape (directions,), see `prodnb.chunk_effects`, or one for all: rows count as rows / phi.
 
     Returns
     -------
@@ -252,59 +252,3 @@ def without_seldom(reference: ArrayLike, current: ArrayLike, *, named: int, leas
         kept[..., named] += np.where(seldom, x, 0).sum(-1)
         found.append(kept)
     return found[0], found[1]
-
-# %% ../nbs/119_bets.ipynb #d728f178
-def design_effects(
-    blocks: ArrayLike, *, ordered: int = 0, explained: ArrayLike | None = None, alpha: float = 0.05, sure: float = 0.9
-) -> np.ndarray:
-    r"""How much more the chunks of one table vary, in each direction that is bet on, than independent rows would.
-
-    Parameters
-    ----------
-    blocks : counts of shape (T, S, k): chunks of the reference in order of time, by stratum and cell.
-    ordered : as for `log_bets`.
-    explained : of shape (T, p), what is known of the blocks and is to be taken out first, such as the time of the year; a constant is among it.
-    alpha : dependence is taken as found below this p-value.
-    sure : where it is found, the upper bound of this confidence is returned, since T chunks show it only roughly.
-
-    Returns
-    -------
-    array of shape (directions,), >= 1; exactly 1 where no dependence is found, and with fewer than 3 chunks.
-
-    Notes
-    -----
-    Mean of $S_b^2 / V_b$ with the sum of scores $S_b$ of a chunk around its stratum's mean and the variance $V_b$ of a draw without replacement, after regression on what is
-    explained; $T - p$ degrees of freedom. Where any direction shows dependence at alpha / directions, all take their upper bound, at least the median of
-    them, and the shape the largest: what clusters in one direction clusters in the others, though few rows may hide it.
-    """
-    blocks = np.asarray(blocks, float)
-    held = blocks.sum((1, 2)) > 0
-    blocks, terms = blocks[held], np.ones((held.sum(), 1)) if explained is None else np.asarray(explained, float)[held]
-    total, free = blocks.sum(0), len(blocks) - np.linalg.matrix_rank(terms) if len(blocks) else 0
-    if free < 2:
-        return np.ones(directions(blocks.shape[-1], ordered))
-    scores = np.broadcast_to(np.eye(total.shape[-1]), (len(total), *[total.shape[-1]] * 2))
-    if ordered:
-        ranks = ordered_scores(total[:, :ordered])
-        scores = np.concatenate([np.pad(ranks, ((0, 0), (0, 0), (0, total.shape[-1] - ordered))), scores], 1)
-    statistic = _variation(blocks, total, scores, terms) * free
-    p, bound = chi2.sf(statistic, free), np.maximum(statistic / chi2.isf(sure, free), 1.0)
-    if (p < alpha / len(p)).any():
-        least = np.median(bound[statistic > 0])
-        return np.append(np.maximum(bound, least), bound.max())
-    return np.append(np.where(p < alpha, bound, 1.0), 1.0)
-
-
-def _variation(blocks: np.ndarray, total: np.ndarray, scores: np.ndarray, terms: np.ndarray) -> np.ndarray:
-    """Mean over the chunks of squared sums of scores over their variance, by direction, beyond what the terms explain; 0 where nothing varies."""
-    size = np.maximum(total.sum(-1), 1)
-    mean = np.einsum("sgk,sk->sg", scores, total) / size[:, None]
-    square = np.einsum("sgk,sk->sg", scores**2, total) / size[:, None] - mean**2
-    rows = blocks.sum(-1)
-    sums = np.einsum("tsk,sgk->tg", blocks, scores) - rows @ mean
-    variance = (rows * (size - rows) / np.maximum(size - 1, 1)) @ square
-    found = np.where(variance > 1e-9, sums / np.sqrt(np.maximum(variance, 1e-9)), 0.0)
-    if terms.shape[1] > 1:
-        weighted = terms * np.sqrt(rows.sum(1))[:, None]
-        found = (found - weighted @ np.linalg.lstsq(weighted, found)[0]) * np.sqrt(len(rows) / max(len(rows) - terms.shape[1], 1))
-    return (found**2).mean(0)

@@ -7,7 +7,7 @@ __all__ = ['MAX_ATOMS', 'PROBABILITIES', 'LARGEST', 'PERIODS', 'MAX_PERIODS', 'p
            'period_of', 'with_points', 'merged_bins', 'at_point', 'number_list', 'bin_counters', 'read_counts',
            'count_bins']
 
-# %% ../nbs/226_bins.ipynb #341200ae
+# %% ../nbs/226_bins.ipynb #7169840c
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +15,7 @@ import ibis
 import numpy as np
 
 from .scan import Expression, Source, Wrapped, scan, source_of
+from .shared import rounded, shared_edges
 
 # %% ../nbs/226_bins.ipynb #54a7b041
 MAX_ATOMS = 40  # a column of so few different numbers gets one bin for each
@@ -35,36 +36,77 @@ def as_number(column: ibis.Column) -> ibis.Column:
     number = plain_number(column)
     return ibis.ifelse(number.abs() <= LARGEST, number, None) if column.type().is_floating() else number
 
-# %% ../nbs/226_bins.ipynb #70712c28
-def bin_edges(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+# %% ../nbs/226_bins.ipynb #4df385a2
+def bin_edges(
+    values: np.ndarray, low: float, high: float, *, least: int = 1, calendar: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Choose the bins of a number.
 
     Parameters
     ----------
     values : finite sample of shape (n,), n >= 1.
     low, high : the smallest and the largest value of the whole column.
+    least : rows of the sample that must share a value for it to be an edge, an end or a centre as it is; others are rounded.
+    calendar : the values are seconds since 1970, and are rounded to minutes, hours or days.
 
     Returns
     -------
     edges : of shape (k - 1,), ascending; bin i holds ``edges[i-1] < x <= edges[i]``; the first edge is just below `low`, the
-        last is `high`.
-    centres : of shape (k,); the mean of the sample's values in a bin, its middle where there are none.
+        last is `high`, both perhaps rounded outwards.
+    centres : of shape (k,); the mean of the sample's values in a bin, its middle where there are none; the first is `low`, the last `high`.
     """
+    if least > 1:
+        values = np.sort(values)
+        edges, low, high = shared_edges(_value_edges(values, low, high), values, low, high, least=least, calendar=calendar)
+        return _with_centres(np.union1d(edges, [high]), values, low, high, least)
     different = np.unique(np.append(values, [low, high]))
-    with np.errstate(over="ignore"):
-        first = np.nextafter(low, -np.inf)  # minus infinity, if there is no smaller number
     if len(different) <= MAX_ATOMS:
-        return np.append(first, different), np.concatenate([[low], different, [high]])
+        return np.append(_below(low), different), np.concatenate([[low], different, [high]])
+    return _with_centres(_value_edges(values, low, high), values, low, high)
+
+
+def _below(low: float) -> float:
+    with np.errstate(over="ignore"):
+        return np.nextafter(low, -np.inf)  # minus infinity, if there is no smaller number
+
+
+def _value_edges(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Edges but the first: all values, where they are few, else quantiles, and bins of their own for frequent values."""
+    different = np.unique(np.append(values, [low, high]))
+    if len(different) <= MAX_ATOMS:
+        return different
     quantiles, held = np.unique(np.quantile(values, PROBABILITIES, method="inverted_cdf"), return_counts=True)
     own_bin = np.nextafter(quantiles[held > 1], -np.inf)
     inner = np.concatenate([quantiles, own_bin])
-    edges = np.unique(np.concatenate([[first], inner[(inner > low) & (inner < high)], [low] if low in quantiles else [], [high]]))
+    return np.unique(np.concatenate([inner[(inner > low) & (inner < high)], [low] if low in quantiles else [], [high]]))
+
+
+def _with_centres(
+    edges: np.ndarray, values: np.ndarray, low: float, high: float, least: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """The edges with the first, and the centres; of bins with fewer than `least` rows of the sample the centre is rounded."""
+    edges = np.append(_below(low), edges)
     held = np.searchsorted(edges, values, side="left") - 1
     rows = np.bincount(held, minlength=len(edges) - 1)[: len(edges) - 1]
     with np.errstate(over="ignore", invalid="ignore"):
         means = np.bincount(held, weights=values, minlength=len(edges) - 1)[: len(edges) - 1] / np.maximum(rows, 1)
     middles = np.where((rows > 0) & np.isfinite(means), means, edges[:-1] / 2 + edges[1:] / 2)
+    if least > 1:
+        middles = _shared_centres(edges, middles, values, rows, least)
     return edges, np.concatenate([[low], np.clip(middles, np.maximum(edges[:-1], low), edges[1:]), [high]])
+
+
+def _shared_centres(edges: np.ndarray, middles: np.ndarray, values: np.ndarray, rows: np.ndarray, least: int) -> np.ndarray:
+    """Centres that are no value of fewer than `least` rows: rounded in bins of fewer, beside such a value elsewhere, and exact where all rows share one."""
+    different, held = np.unique(values, return_counts=True)
+    widths = np.minimum(np.diff(edges / 2) * 2, LARGEST)
+    few = [
+        rounded(m, w / 20) if n < least else m for m, w, n in zip(middles.tolist(), widths.tolist(), rows.tolist(), strict=True)
+    ]
+    found = np.where(np.isin(few, different[held < least]), few + (edges[1:] - few) / 50, few)
+    last = np.searchsorted(values, edges[1:], side="right")
+    alone = (rows >= least) & (values[last - rows] == values[np.maximum(last - 1, 0)])
+    return np.where(alone, values[last - 1], found)
 
 # %% ../nbs/226_bins.ipynb #2c272a61
 PERIODS = (1, 10, 60, 600, 3600, 21600, 86400, 864000, 8640000, 86400000, 864000000, 8640000000, 86400000000)  # seconds

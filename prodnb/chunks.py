@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'MAX_STRATA', 'MAX_ROW_CHUNKS', 'OTHER', 'MOST_CHUNKS', 'LEAST_ROWS', 'ABOUT_CHUNKS', 'FEWEST_BLOCKS',
-           'FINEST', 'Chunks', 'count_chunks', 'choose_every']
+           'FINEST', 'Chunks', 'time_number', 'later_than', 'count_chunks', 'choose_every']
 
-# %% ../nbs/233_chunks.ipynb #e14f342a
+# %% ../nbs/233_chunks.ipynb #ec0c8386
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import ibis
@@ -28,8 +29,8 @@ from .profile import kind_of
 from .tables import open_table
 from .texts import as_level
 
-# %% ../nbs/233_chunks.ipynb #58af18bc
-__all__ = ["EVERY", "MAX_STRATA", "OTHER", "SEASONS", "Chunks", "choose_every", "count_chunks"]
+# %% ../nbs/233_chunks.ipynb #08a2c623
+__all__ = ["EVERY", "MAX_STRATA", "OTHER", "SEASONS", "Chunks", "choose_every", "count_chunks", "later_than", "time_number"]
 
 # %% ../nbs/233_chunks.ipynb #9452b38c
 FORMAT = "prodnb.chunks.v1"
@@ -122,8 +123,8 @@ def _unpacked(text: str) -> np.ndarray:
     numbers = np.array(text.split(), dtype=np.int64)
     return np.repeat(np.maximum(numbers, 0), np.maximum(-numbers, 1))
 
-# %% ../nbs/233_chunks.ipynb #ee38e357
-def _time_of(table: ibis.Table, time: str) -> tuple[ibis.Value, bool]:
+# %% ../nbs/233_chunks.ipynb #9009efcc
+def time_number(table: ibis.Table, time: str) -> tuple[ibis.Value, bool]:
     """A time as a number (null where there is none), and whether it is one of the calendar."""
     if time not in table.columns:
         raise InputError(f"there is no column {time!r} to take the time from", fix=nearest(time, table.columns))
@@ -136,7 +137,7 @@ def _time_of(table: ibis.Table, time: str) -> tuple[ibis.Value, bool]:
     return ibis.ifelse(number.abs() <= LARGEST, number, ibis.null("float64")), kind == "time"
 
 
-def _later(table: ibis.Table, time: str, number: ibis.Value, after: float) -> ibis.Value:
+def later_than(table: ibis.Table, time: str, number: ibis.Value, after: float) -> ibis.Value:
     """Rows after a time. Besides the exact condition one on the column itself, by which an engine skips what it need not read."""
     dtype = table.schema()[time]
     if not (dtype.is_timestamp() or dtype.is_date()):
@@ -195,7 +196,7 @@ def _season_of(
     named = [s for s in strata if s != OTHER]
     return (ibis.ifelse(level.isin(named), level, None) if named else ibis.null("string")), named
 
-# %% ../nbs/233_chunks.ipynb #43ccff18
+# %% ../nbs/233_chunks.ipynb #4971139e
 def count_chunks(
     table: Any,
     like: Profile,
@@ -205,6 +206,7 @@ def count_chunks(
     season: str = "none",
     strata: Sequence[str] | None = None,
     after: float | None = None,
+    until: float | None = None,
     columns: Sequence[str] | None = None,
     portable: bool = False,
 ) -> Chunks:
@@ -220,6 +222,7 @@ def count_chunks(
     strata : names of the seasons, those of the reference; by default those that this table holds.
     after : count only the rows with a later time (seconds since 1970, or the number itself). The engine leaves out the rest, so that the
         cost depends on the new rows; rows that came late, with an earlier time, are not seen.
+    until : count only the rows up to this time.
     columns : those to count, by default all of `like`.
     portable : only use expressions that every engine knows.
 
@@ -230,14 +233,15 @@ def count_chunks(
         none; so reference and current have the same shape. Columns that are gone or changed: see `count_groups`.
     """
     table = open_table(table)
-    number, calendar = _time_of(table, time)
+    number, calendar = time_number(table, time)
     size = _rows_of(every)
     if size is None and not calendar:
         raise InputError(f"the time column {time!r} is a number, which has no {every}", expected="chunks such as '5000 rows'")
     with reading("the data"):
-        timed = table.filter(number.notnull() if after is None else _later(table, time, number, after))
-        untimed = 0 if after is not None else _count(table) - _count(timed)
-        number, _ = _time_of(timed, time)
+        timed = table.filter(number.notnull() if after is None else later_than(table, time, number, after))
+        timed = timed if until is None or math.isinf(until) else timed.filter(time_number(timed, time)[0] <= until)
+        untimed = 0 if after is not None or until is not None else _count(table) - _count(timed)
+        number, _ = time_number(timed, time)
         firsts = _firsts(timed, number, size) if size else []
         chunk = bin_of(number, np.nextafter(firsts[1:], -np.inf).tolist()) if size else period_number(number, every)
         mark, named = _season_of(timed, season, number, calendar, strata)
@@ -272,37 +276,47 @@ def _by_chunk(grouped: Grouped, chunks: Sequence[int], season: str, strata: Sequ
         np.add.at(found[name], (chunk, stratum), counts)
     return found
 
-# %% ../nbs/233_chunks.ipynb #a49101f0
-def choose_every(table: Any, time: str, *, also: Any = None) -> str:
+# %% ../nbs/233_chunks.ipynb #5575691e
+def choose_every(table: Any, time: str, *, also: Any = None, season: str = "none") -> str:
     """Choose the length of chunks for a table, or for two that are to be compared.
 
     Parameters
     ----------
     table, also : ibis tables, frames or paths with the column `time`.
     time : name of the column of time.
+    season : of the chunks: those by month are a week or longer, as shorter ones say little of a month.
 
     Returns
     -------
     str
-        The finest of EVERY with at least 30 rows in the median chunk that holds any and at most 150 such chunks in both; the coarsest where none
+        The finest of EVERY that cuts finer than the next coarser one, with at least 30 rows in the median chunk that holds any and at most 150 such chunks in both; the coarsest where none
         is so. A finer one, of up to 400, where the first table, a reference, would have fewer than 8. For a time that is a number ``N rows``: about 20 chunks of the smaller table, none of fewer than 30
         rows, and at most 200 of the larger.
     """
     tables = [open_table(t) for t in (table, also) if t is not None]
-    kinds = {_time_of(t, time)[1] for t in tables}
+    kinds = {time_number(t, time)[1] for t in tables}
     if len(kinds) > 1:
         found = f"the time column {time!r} is a number in one table and a time in the other"
         raise InputError(found, fix="write it the same way in both")
     with reading("the data"):
-        numbers = [t.select(at=_time_of(t, time)[0]).filter(lambda t: t["at"].notnull()) for t in tables]
-        return _calendar_chunks(numbers) if kinds.pop() else _row_chunks([_count(t) for t in numbers])
+        numbers = [t.select(at=time_number(t, time)[0]).filter(lambda t: t["at"].notnull()) for t in tables]
+        return (
+            _calendar_chunks(numbers, EVERY[EVERY.index("week") :] if season == "month" else EVERY)
+            if kinds.pop()
+            else _row_chunks([_count(t) for t in numbers])
+        )
 
 
-def _calendar_chunks(numbers: Sequence[ibis.Table]) -> str:
-    held = {every: [_chunk_rows(t, every) for t in numbers] for every in EVERY}
-    fits = [e for e in EVERY if sum(map(len, held[e])) and np.median(np.concatenate(held[e])) >= LEAST_ROWS]
-    chunks = {e: sum(map(len, held[e])) for e in fits}
-    chosen = next((e for e in fits if chunks[e] <= MOST_CHUNKS), EVERY[-1])
+def _calendar_chunks(numbers: Sequence[ibis.Table], allowed: Sequence[str]) -> str:
+    held = {every: [_chunk_rows(t, every) for t in numbers] for every in allowed}
+    chunks = {e: sum(map(len, held[e])) for e in allowed}
+    coarser = dict(pairwise(allowed))
+    same = {
+        e for e, c in coarser.items() if chunks[e] == chunks[c]
+    }  # dates at midnight are days and not hours, those of one weekday weeks
+    few = {e for e in allowed[1:] if max(map(len, held[e])) < FEWEST_BLOCKS}  # which may be the same by accident
+    fits = [e for e in allowed if e not in same - few and chunks[e] and np.median(np.concatenate(held[e])) >= LEAST_ROWS]
+    chosen = next((e for e in fits if chunks[e] <= MOST_CHUNKS), allowed[-1])
     if len(numbers) > 1 and len(held[chosen][0]) < FEWEST_BLOCKS:
         finer = fits[: fits.index(chosen)] if chosen in fits else []
         return next((e for e in reversed(finer) if len(held[e][0]) >= FEWEST_BLOCKS and chunks[e] <= FINEST), chosen)

@@ -17,7 +17,7 @@ import numpy as np
 from .bins import as_number
 from .counted import ColumnProfile
 
-# %% ../nbs/236_cuts.ipynb #2a04bcbc
+# %% ../nbs/236_cuts.ipynb #6d5d26d6
 @dataclass(frozen=True)
 class Cut:
     """A column in parts; rows without a value are in none."""
@@ -69,12 +69,9 @@ def _of_numbers(column: ColumnProfile, cuts: list[float]) -> Cut:
         return ibis.cases((value.isnull(), None), *((value <= c, i) for i, c in enumerate(cuts)), else_=len(cuts)).cast("int64")
 
     shown = [_shown(c, column) for c in cuts]
-    single = (
-        np.isin([column.low or 0.0, *cuts], column.centres) if (np.array(column.counts) > 0).sum() == len(cuts) + 1 else [False]
-    )
-    if all(single):
-        values = [x for x, n in zip(column.centres, column.counts, strict=True) if n]
-        return Cut(column.name, tuple(_shown(v, column) for v in values), part)
+    held = [(c, c in column.edges[i : i + 1]) for i, (c, n) in enumerate(zip(column.centres, column.counts, strict=True)) if n]
+    if len(held) == len(cuts) + 1 and all(alone for _, alone in held):
+        return Cut(column.name, tuple(_shown(v, column) for v, _ in held), part)
     inner = [f"{a} to {b}" for a, b in pairwise(shown)]
     return Cut(column.name, (f"up to {shown[0]}", *inner, f"above {shown[-1]}") if shown else ("any value",), part)
 

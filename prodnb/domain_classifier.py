@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['FOLDS', 'MIN_ROWS', 'Scorer', 'Fit', 'time_blocks', 'deal_folds', 'Scored', 'score_forward', 'placements',
-           'fold_mean', 'Auc', 'measure_auc', 'scored_auc', 'p_words', 'chance_words', 'boosted_trees',
+           'fold_mean', 'Auc', 'measure_auc', 'scored_auc', 'p_words', 'chance_words', 'auc_rule', 'boosted_trees',
            'linear_classifier']
 
-# %% ../nbs/347_domain_classifier.ipynb #64597240
+# %% ../nbs/347_domain_classifier.ipynb #a37b2668
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .probe import threads
-from .verdict import Statistic, number
+from .verdict import Limit, Rule, Statistic, by_interval, number
 
 # %% ../nbs/347_domain_classifier.ipynb #d1f2ef71
 FOLDS = 5
@@ -264,7 +264,7 @@ def _parts(scored: Scored, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     rows = scored.rows
     return scores[rows], scored.labels[rows], scored.folds[rows], None if scored.blocks is None else scored.blocks[rows]
 
-# %% ../nbs/347_domain_classifier.ipynb #0154e4ef
+# %% ../nbs/347_domain_classifier.ipynb #908764e7
 def p_words(s: Statistic) -> str:
     """Write a p-value for a sentence."""
     return "p < 1e-99" if s.p < 1e-99 else f"p = {s.p:.2g}"
@@ -275,6 +275,18 @@ def chance_words(s: Statistic) -> str:
     if s.high < 0.5:  # a row that was learned as one table's is taken for it when it returns in the other
         return "and below a coin's 0.5, as where the same rows are in both tables"
     return f"and no more than chance gives; {number(s.detectable)} or more would have been told from 0.5"
+
+
+def auc_rule(alpha: float, carried: str = "") -> Rule:
+    """The rule of an AUC: by its interval; where it is no chance (p < alpha), with what carries it."""
+
+    def rule(s: Statistic, limit: Limit) -> tuple[str, str]:
+        outcome, words = by_interval(s, limit)
+        if s.p >= alpha:
+            return outcome, f"AUC {words}, {chance_words(s)}"
+        return outcome, f"AUC {words}, and not by chance ({p_words(s)})" + (f"; {carried}" if carried else "")
+
+    return rule
 
 # %% ../nbs/347_domain_classifier.ipynb #2946999f
 def boosted_trees(levels: np.ndarray) -> Fit:

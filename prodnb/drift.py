@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['UNCOMPARED', 'TEXTS', 'COVERED', 'left_out', 'compared_columns', 'age_words', 'drift_of_profiles', 'check_drift']
 
-# %% ../nbs/345_drift.ipynb #e169ff10
+# %% ../nbs/345_drift.ipynb #00a8da90
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .baseline import Baseline, baseline
@@ -21,9 +21,10 @@ from .effects import Effect, column_effect, distribution_rows, value_text
 from .errors import InputError, nearest
 from .inputs import Roles
 from .intervals import newcombe
-from .lean import lean_profile
+from .lean import apart, lean_profile
 from .power import detectable_variation
 from .profile import ColumnProfile, Profile
+from .shared import outside
 from .two_samples import location_test
 from .verdict import CheckResult, Limit, Statistic, Verdict, judge, number, skip
 
@@ -32,7 +33,7 @@ UNCOMPARED = "its values are nested, binary or a span of time, which are not com
 TEXTS = "texts or identifiers, (nearly) all different"
 COVERED = 0.8  # share of the current rows whose season the reference must hold
 
-# %% ../nbs/345_drift.ipynb #e667368c
+# %% ../nbs/345_drift.ipynb #2aa1ab10
 def _is_text(column: ColumnProfile) -> bool:
     return column.kind == "level" and bool(column.other) and not column.levels
 
@@ -43,12 +44,12 @@ def left_out(before: ColumnProfile, now: ColumnProfile) -> str:
         return UNCOMPARED if before.kind == "other" else TEXTS
     if before.kind not in ("time", "number") or None in (before.low, now.low):
         return ""
-    apart = now.low > before.high or now.high < before.low
-    if before.kind == "time" and apart and before.low < before.high:
+    away = apart(before, now)
+    if before.kind == "time" and away and before.low < before.high:
         return "a clock: no time of one lies within the other"
     every = min((c.distinct or 0) / c.rows for c in (before, now)) > 0.9
     running = "int" in before.type and before.rows >= 20 and now.rows >= 5
-    return "a running number: all different, no value of one lies within the other" if apart and every and running else ""
+    return "a running number: all different, no value of one lies within the other" if away and every and running else ""
 
 
 def compared_columns(before: Profile, now: Profile, roles: Roles) -> tuple[list[str], dict[str, str], dict[str, str]]:
@@ -70,9 +71,9 @@ def _absent(column: ColumnProfile, rows: int) -> ColumnProfile:
     same = {k: getattr(column, k) for k in ("name", "kind", "type", "edges", "centres", "levels")}
     return ColumnProfile(**same, **cells, rows=rows, nulls=rows)
 
-# %% ../nbs/345_drift.ipynb #20e259e3
+# %% ../nbs/345_drift.ipynb #5832c70d
 @dataclass(frozen=True)
-class _Look:
+class _Compared:
     """Two tables, counted over the same cells, and all that is known beside."""
 
     before: Profile
@@ -99,7 +100,7 @@ class _Look:
         return column_effect(old, new, strata=strata, **options)
 
 
-def _judged(look: _Look) -> tuple[list[Verdict], dict[str, Effect]]:
+def _judged(look: _Compared) -> tuple[list[Verdict], dict[str, Effect]]:
     effects = {c: look.effect(c) for c in look.columns}
     corrected = look.limits.corrected([e.p for e in effects.values()])
     blocks = look.memory.words if look.memory.known else ""
@@ -110,8 +111,8 @@ def _judged(look: _Look) -> tuple[list[Verdict], dict[str, Effect]]:
     ]
     return by_weight(found, look.limits.importance), effects
 
-# %% ../nbs/345_drift.ipynb #0e1ac44d
-def _missing_drift(look: _Look, column: str) -> list[Verdict]:
+# %% ../nbs/345_drift.ipynb #08196ef6
+def _missing_drift(look: _Compared, column: str) -> list[Verdict]:
     """Missing values on their own, where they moved."""
     before, now, limits, columns = look.before[column], look.columns[column], look.limits, len(look.columns)
     k, n, was, rows = now.missing, now.rows, before.missing, before.rows
@@ -135,8 +136,8 @@ def _missing_drift(look: _Look, column: str) -> list[Verdict]:
 
     return [judge(statistic, Limit(fail=limits.max_effect, reason=limits.reasons["max_effect"]), rule=rule)]
 
-# %% ../nbs/345_drift.ipynb #ec00be1a
-def _dataset(verdicts: Sequence[Verdict], look: _Look, words: Sequence[str] = ()) -> Verdict:
+# %% ../nbs/345_drift.ipynb #3a77b2d4
+def _dataset(verdicts: Sequence[Verdict], look: _Compared, words: Sequence[str] = ()) -> Verdict:
     """The data set's own verdict: how many columns drifted, and which most."""
     judged = [v for v in verdicts if v.outcome != "skipped"]
     drifted = [v for v in judged if v.outcome == "failed"]
@@ -172,14 +173,23 @@ def age_words(before: Profile, now: Profile, time: str | None) -> str:
     old, new = (p.get(time) if time else None for p in (before, now))
     if old is None or new is None or None in (old.low, new.low) or old.kind != new.kind or new.low >= old.low:
         return ""
-    first, last = value_text(old.low, old), value_text(new.high, new)
+    first, last = (
+        value_text(old.low, old),
+        value_text(outside(new.high, (new.high - new.low) / 10, up=True, calendar=new.kind == "time"), new),
+    )
     if new.high < old.low:
         return f"the current data are older than the reference: they end at {last}, before it begins at {first}"
     return f"part of the current data is older than the reference, which begins at {first}"
 
-# %% ../nbs/345_drift.ipynb #4240ea18
+# %% ../nbs/345_drift.ipynb #7e4f8cd5
 def drift_of_profiles(
-    before: Profile, now: Profile, *, chunks: Chunks | None = None, seasons: Seasons | None = None, **limits: Any
+    before: Profile,
+    now: Profile,
+    *,
+    chunks: Chunks | None = None,
+    seasons: Seasons | None = None,
+    memory: Memory | None = None,
+    **limits: Any,
 ) -> CheckResult:
     """Judge drift from two profiles over the same bins and levels.
 
@@ -188,6 +198,7 @@ def drift_of_profiles(
     before, now : profiles of the reference and of the current data.
     chunks : the reference's course in time, from which the dependence of rows is estimated.
     seasons : counts of both by season.
+    memory : how the rows depend on each other, where that is known already.
     limits : those of `DriftLimits`.
     """
     rules = DriftLimits(**limits)
@@ -204,8 +215,8 @@ def drift_of_profiles(
     words = {c: w for c, w in words.items() if before[c].kind == "other" or _is_text(before[c])}
     words |= {c: changes[c][1] for c in columns if c in changes}
     current = {c: now[c] if c in now and c not in changes else _absent(before[c], now.rows) for c in columns}
-    memory = memory_of(chunks, before, now, roles.time)
-    look = _Look(before, now, current, words, memory, seasons, rules)
+    memory = memory or memory_of(chunks, before, now, roles.time)
+    look = _Compared(before, now, current, words, memory, seasons, rules)
     notes = [*drift_notes(len(columns), aside, before, rules, memory, seasons)]
     if age := age_words(before, now, roles.time):
         notes.insert(0, f"{age[:1].upper()}{age[1:]}.")
@@ -225,11 +236,11 @@ def drift_of_profiles(
     return CheckResult("drift", everything, tables, notes)
 
 
-def _empty(about: str, look: _Look) -> Statistic:
+def _empty(about: str, look: _Compared) -> Statistic:
     return Statistic(name="drift", value=None, n=look.size[1], n_reference=look.size[0], about=about)
 
 
-def _nothing(look: _Look) -> str:
+def _nothing(look: _Compared) -> str:
     """Say why nothing can be compared, or nothing."""
     if not all(look.size):
         return "the current data have no rows" if look.size[0] else "the reference has no rows"
@@ -239,7 +250,7 @@ def _nothing(look: _Look) -> str:
         return f"the reference holds the {name} of {share} of the current rows only, and at least {number(COVERED, 'share')} are needed"
     return ""
 
-# %% ../nbs/345_drift.ipynb #6e8050e7
+# %% ../nbs/345_drift.ipynb #a6431b6c
 def check_drift(
     reference: Any,
     current: Any,
@@ -288,17 +299,18 @@ def check_drift(
     >>> check_drift(before, before.replace("Chur", "Bern")).outcome
     'failed'
     """
-    if reference is None or current is None:
-        absent = " and ".join(k for k, v in {"reference": reference, "current": current}.items() if v is None)
-        return CheckResult("drift", [skip(f"it needs {absent}: the data the model was accepted on, and the data it meets now")])
     roles = roles or Roles()
     limits = {"max_effect": max_effect, "must_see_sd": must_see_sd, "must_see_share": must_see_share, "alpha": alpha}
     limits |= {"correction": correction, "seed": seed, "roles": roles, "reasons": reasons or {}, "importance": importance or {}}
     DriftLimits(**limits)
+    if reference is None or current is None:
+        absent = " and ".join(k for k, v in {"reference": reference, "current": current}.items() if v is None)
+        return CheckResult("drift", [skip(f"it needs {absent}: the data the model was accepted on, and the data it meets now")])
     known = baseline(reference, roles=roles, every=every, season=season, current=current, fingerprint="")
     table = open_for_check(current, roles)
     now = lean_profile(table, like=known.profile, columns=[c for c in table.columns if c not in (roles.id, roles.weight)])
     seasons = _seasons(known, table, now, roles)
+    limits["roles"] = roles if roles.time in known.profile else replace(roles, time=None)
     return drift_of_profiles(known.profile, now, chunks=known.chunks, seasons=seasons, **limits)
 
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BINNED', 'P_NUMBER', 'P_LEVEL', 'P_MISSING', 'Effect', 'pair_cells', 'as_reference_mix', 'column_effect',
-           'smallest_seen', 'value_text', 'distribution_rows']
+           'smallest_seen', 'value_text', 'outer_ends', 'distribution_rows']
 
-# %% ../nbs/329_effects.ipynb #de96c034
+# %% ../nbs/329_effects.ipynb #db962341
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from .distances import total_variation, wasserstein_counts
 from .intervals import distance_interval
 from .power import detectable_shift, detectable_variation
 from .profile import ColumnProfile, Profile
+from .shared import outside
 from .two_samples import location_test, shape_test
 
 # %% ../nbs/329_effects.ipynb #f7e7e77c
@@ -233,7 +234,7 @@ def smallest_seen(effect: Effect, alpha: float) -> float:
         return detectable_shift(n, m, alpha=level, df=effect.df)
     return max(detectable_variation(n, m, max(effect.cells, 2), alpha=level, df=effect.df), effect.unnamed)
 
-# %% ../nbs/329_effects.ipynb #246f15df
+# %% ../nbs/329_effects.ipynb #be84ce69
 def value_text(value: float | None, column: ColumnProfile) -> str | None:
     """Write a value of a column: a time as date and hour."""
     if value is None:
@@ -254,12 +255,25 @@ def _cell_names(column: ColumnProfile) -> list[str]:
     return ["any value", "missing"] if column.kind == "other" else [*column.levels, "other levels", "unseen levels", "missing"]
 
 
+def outer_ends(before: ColumnProfile, now: ColumnProfile) -> tuple[float, float]:
+    """The smallest and the largest value of both, the current ones rounded outwards: they are single rows' own."""
+    low, high = before.low, before.high
+    how = {"whole": "int" in now.type, "calendar": before.kind == "time"}
+    if now.low is not None and now.low < low:
+        low = outside(now.low, low / 10 - now.low / 10, up=False, **how)
+    if now.high is not None and now.high > high:
+        high = outside(now.high, now.high / 10 - high / 10, up=True, **how)
+    return low, high
+
+
 def _bin_ends(before: ColumnProfile, now: ColumnProfile) -> list[tuple[float | None, float | None]]:
-    """Ends of the bins; a single value has twice the same. The outer bins end at the current extremes."""
-    low, high = (x if y is None else y for x, y in ((before.low, now.low), (before.high, now.high)))
-    alone = before.centres[1:-1] == before.edges[1:]
-    inner = [(b if alone else max(a, before.low), b) for a, b in zip(before.edges, before.edges[1:], strict=False)]
-    outer = (min(low, before.low), before.low), (before.high, max(high, before.high))
+    """Ends of the bins; a single value has twice the same. The outer bins end about at the current extremes."""
+    low, high = outer_ends(before, now)
+    inner = [
+        (b if b == centre else max(a, before.low), b)
+        for a, b, centre in zip(before.edges[:-1], before.edges[1:], before.centres[1:-1], strict=True)
+    ]
+    outer = (low, before.low), (before.high, high)
     return [outer[0], *inner, outer[1], (None, None), (None, None)]
 
 # %% ../nbs/329_effects.ipynb #ce3d8a31

@@ -19,23 +19,62 @@ from .chunks import OTHER, Chunks
 from .counted import ColumnProfile, Profile
 from .errors import InputError
 
-# %% ../nbs/237_events.ipynb #749f0de5
+# %% ../nbs/237_events.ipynb #d54d7e49
 def event_time(value: Any) -> float | None:
-    """Whole seconds since 1970 (UTC) of a date or time, or the number itself; None where there is none. A time without a zone is one of UTC."""
-    if isinstance(value, np.datetime64):
-        value = value.astype("datetime64[us]").item()
-    if value is None or value != value:
+    """Whole seconds since 1970 (UTC) of a date or time, or the number itself; None where there is none.
+
+    Parameters
+    ----------
+    value : datetime, date, text in ISO 8601 or a number. A time without a zone is taken as one of UTC.
+
+    Raises
+    ------
+    InputError
+        It is none of them.
+    """
+    value = _moment(value)
+    if value is None:
         return None
     if isinstance(value, datetime):
         return float(np.floor((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()))
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp()
-    return float(value)
+    if isinstance(value, Real | Decimal) and not isinstance(value, bool | np.bool_):
+        return float(value)
+    raise InputError(f"the time of an event is a {type(value).__name__}", expected=_TIMES)
+
+
+_TIMES = "a datetime, a date, a text in ISO 8601 such as 2026-03-01T12:30:00Z, or a number"
+
+
+def _moment(value: Any) -> Any:
+    """A text or a numpy time as a datetime; None where there is no value."""
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]").item()
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise InputError(f"an event holds the time {value[:40]!r}", expected=_TIMES) from None
+    return None if _absent(value) else value
+
+
+def _zoned(value: Any) -> bool | None:
+    """Does a time name its zone? None of what is no time of the calendar."""
+    value = _moment(value)
+    return (isinstance(value, datetime) and value.tzinfo is not None) if isinstance(value, date) else None
+
+
+def _absent(value: Any) -> bool:
+    """Is there no value: None, NaN, or what pandas has for it?"""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, Real | Decimal) and bool(value != value)
 
 
 def _level(value: Any) -> str | None:
     """Write a value as a level, as an engine does; None where there is none."""
-    if value is None or value != value:
+    if _absent(value):
         return None
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
@@ -43,7 +82,7 @@ def _level(value: Any) -> str | None:
         return str(int(value))
     return str(value)
 
-# %% ../nbs/237_events.ipynb #4d9a92a1
+# %% ../nbs/237_events.ipynb #517bd283
 def cell_of(value: Any, column: ColumnProfile) -> int:
     """Which cell of `ColumnProfile.cells` a value lies in.
 
@@ -54,7 +93,7 @@ def cell_of(value: Any, column: ColumnProfile) -> int:
     """
     apart = 2 if column.kind in ("number", "time") else 1
     missing = len(column.cells) - apart
-    if value is None or value != value:
+    if _absent(value):
         return missing
     if column.kind in ("number", "time"):
         number = event_time(value) if column.kind == "time" else _number(value, column)
@@ -79,7 +118,7 @@ def _other_kind(value: Any, column: ColumnProfile) -> InputError:
     found = f"an event holds a {type(value).__name__} in column {column.name!r}"
     return InputError(found, expected=f"a {column.kind}, as in the reference")
 
-# %% ../nbs/237_events.ipynb #f347ba7d
+# %% ../nbs/237_events.ipynb #a22e2944
 def count_events(
     events: Sequence[Mapping[str, Any]],
     like: Profile,
@@ -103,9 +142,14 @@ def count_events(
     -------
     Chunks
         As `count_chunks` returns them.
+
+    Raises
+    ------
+    InputError
+        A time cannot be read, or some name their zone and some do not. Where none does, they are taken as UTC.
     """
     names = [c for c in like.names if c != time] if columns is None else list(columns)
-    times = [event_time(e.get(time)) for e in events]
+    times = _times(events, time)
     held = [(t, e) for t, e in zip(times, events, strict=True) if t is not None and np.isfinite(t)]
     by_rows = every.endswith("rows")
     numbers = [0 if by_rows else period_number(t, every) for t, _ in held]
@@ -122,6 +166,13 @@ def count_events(
         every, season, tuple(strata), tuple(min(s) for s in spans), tuple(max(s) for s in spans), tuple(labels),
         np.array([len(s) for s in spans], np.int64), cells, len(events) - len(held), time,
     )  # fmt: skip
+
+
+def _times(events: Sequence[Mapping[str, Any]], time: str) -> list[float | None]:
+    if {True, False} <= {_zoned(e.get(time)) for e in events}:
+        found = "some events name the zone of their time and some do not"
+        raise InputError(found, expected="all with a zone, or all without, which are taken as UTC")
+    return [event_time(e.get(time)) for e in events]
 
 
 def _season(event: Mapping[str, Any], at: float, season: str) -> str:

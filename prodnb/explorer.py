@@ -20,7 +20,7 @@ from .roles import Roles
 from .slices import ALL, Choice, Ground, Seen, described, explore, open_ground, slices
 from .verdict import CheckResult, badge
 
-# %% ../nbs/627_explorer.ipynb #6de641d3
+# %% ../nbs/627_explorer.ipynb #318cc054
 class _View:
     """The widgets, and the ground that they explore."""
 
@@ -70,19 +70,19 @@ class _View:
         self._say()
         self.by.observe(self._cut, names="value")
         for widget in (self.column, self.part, self.limit, self.window):
-            widget.observe(self._look, names="value")
+            widget.observe(self._choose, names="value")
 
     def _cut(self, _: Any) -> None:
         """Offer other slices: after they are counted, and all at once, so that no choice is lost meanwhile."""
         self.part.disabled = True
-        self._look(None, ALL)
-        self.part.unobserve(self._look, names="value")
+        self._choose(None, ALL)
+        self.part.unobserve(self._choose, names="value")
         with self.part.hold_sync():
             self.part.options, self.part.value = slices(self.ground, self.by.value), ALL
             self.part.disabled = self.by.value is None
-        self.part.observe(self._look, names="value")
+        self.part.observe(self._choose, names="value")
 
-    def _look(self, _: Any, part: str | None = None) -> None:
+    def _choose(self, _: Any, part: str | None = None) -> None:
         labels, (first, last) = (self.ground.periods.labels if self.ground.periods else ()), self.window.index
         window = (labels[first], labels[last]) if labels and last - first + 1 < len(labels) else None
         self.seen = explore(
@@ -115,7 +115,7 @@ def picture(seen: Seen) -> dict[str, str]:
     plt.close(fig)
     return {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": f"{described(seen)}: {seen.verdict.message}"}
 
-# %% ../nbs/627_explorer.ipynb #971668fe
+# %% ../nbs/627_explorer.ipynb #82a96e92
 @dataclass(frozen=True)
 class Nothing:
     """Why there is nothing to explore."""
@@ -134,16 +134,16 @@ def explore_drift(
     before: Baseline | Profile | None = None,
     result: CheckResult | None = None,
     max_effect: float = 0.1,
-    alpha: float = 0.05,
-    must_see_sd: float = 0.5,
-    must_see_share: float = 0.2,
+    season: str = "none",
+    every: str = "auto",
+    **limits: Any,
 ) -> Any:
     """Show two tables in JupyterLab for a person to look into.
 
     Parameters
     ----------
     reference, current : frames (pandas, polars, pyarrow), ibis tables or paths.
-    roles, alpha, must_see_sd, must_see_share : as for `check_drift`.
+    roles, season, every, limits : as for `check_drift`, so that a choice of all rows is judged as there.
     before : what is known of the reference already.
     result : of `check_drift`; the column that matters most in it is shown first.
     max_effect : the limit to begin with.
@@ -155,9 +155,7 @@ def explore_drift(
     if reference is None or current is None:
         return Nothing("There is nothing to explore: it needs a reference and current data.")
     try:
-        ground = open_ground(
-            reference, current, roles=roles, before=before, alpha=alpha, must_see_sd=must_see_sd, must_see_share=must_see_share
-        )
+        ground = open_ground(reference, current, roles=roles, before=before, season=season, every=every, **limits)
     except InputError as e:
         return Nothing(f"There is nothing to explore: {e}")
     listed = [r["column"] for r in (result.tables.get("drift", []) if result else []) if r["column"] in ground.columns]

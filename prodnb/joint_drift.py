@@ -5,19 +5,20 @@
 # %% auto #0
 __all__ = ['JOINT_REASONS', 'NAMES', 'WARN_RATIO', 'Found', 'check_joint_drift']
 
-# %% ../nbs/353_joint_drift.ipynb #9387ee15
+# %% ../nbs/353_joint_drift.ipynb #2f99573a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .carriers import Drop, Slice, column_drops, find_slices
-from .domain_classifier import MIN_ROWS, Auc, boosted_trees, chance_words, p_words, score_forward, scored_auc
+from .domain_classifier import MIN_ROWS, Auc, auc_rule, boosted_trees, p_words, score_forward, scored_auc
+from .drift_rule import check_arguments
 from .inputs import Roles
 from .joint_features import SAME, Pair, distance_array, draw_pair, tree_array
-from .joint_methods import Distance, Reconstruction, mmd_test, reconstruction_ratio, spread_rows
+from .joint_methods import Distance, Reconstruction, distance_verdict, mmd_test, reconstruction_ratio, spread_rows
 from .probe import threads
 from .two_samples import holm
-from .verdict import CheckResult, Limit, Rule, Statistic, Verdict, by_interval, judge, number, skip
+from .verdict import CheckResult, Limit, Rule, Statistic, Verdict, judge, number, skip
 
 # %% ../nbs/353_joint_drift.ipynb #ce4d8c3c
 JOINT_REASONS = {
@@ -27,7 +28,7 @@ JOINT_REASONS = {
 NAMES = ("joint_drift", "mmd", "reconstruction_error")
 WARN_RATIO = 1.25
 
-# %% ../nbs/353_joint_drift.ipynb #4e458910
+# %% ../nbs/353_joint_drift.ipynb #086499c9
 @dataclass(frozen=True)
 class Found:
     """What the three methods found."""
@@ -40,7 +41,7 @@ class Found:
     p: Mapping[str, float]  # corrected, by name of the verdict
 
 
-def _look(pair: Pair, *, alpha: float, seed: int) -> Found:
+def _compared(pair: Pair, *, alpha: float, seed: int) -> Found:
     x, levels = tree_array(pair)
     fit, names = boosted_trees(levels), [c.name for c in pair.columns]
     with threads(1):
@@ -57,7 +58,7 @@ def _look(pair: Pair, *, alpha: float, seed: int) -> Found:
         early = [drop.column for drop in sorted(drops, key=lambda d: -d.early)[:4] if drop.early > 0]
         return Found(auc, drops, find_slices(scored, pair, early), distance, rebuilt, p)
 
-# %% ../nbs/353_joint_drift.ipynb #59bd3bc0
+# %% ../nbs/353_joint_drift.ipynb #5a73ff35
 def _carried(found: Found) -> str:
     """Which columns and which rows carry the change."""
     carriers = [drop.column for drop in found.drops if drop.carries]
@@ -66,32 +67,6 @@ def _carried(found: Found) -> str:
     said += f", the other {rest} add nothing beyond noise" if rest else ""
     words = [said if carriers else "no column carries it alone"]
     return "; ".join(words + [str(one) for one in found.slices[:1] if one.stands_out])
-
-
-def _p(s: Statistic) -> str:
-    return "p < 1e-99" if s.p < 1e-99 else f"p = {s.p:.2g}"
-
-
-def _auc_rule(found: Found, alpha: float) -> Rule:
-    def rule(s: Statistic, limit: Limit) -> tuple[str, str]:
-        outcome, words = by_interval(s, limit)
-        if s.p >= alpha:
-            return outcome, f"AUC {words}, {chance_words(s)}"
-        return outcome, f"AUC {words}, and not by chance ({p_words(s)}); {_carried(found)}"
-
-    return rule
-
-
-def _distance_rule(alpha: float, small: bool) -> Rule:
-    """The rule of the discrepancy: a warning where it is no chance, unless the AUC's interval lies within its limit (`small`)."""
-
-    def rule(s: Statistic, limit: Limit) -> tuple[str, str]:
-        if s.p >= alpha:
-            return "passed", f"{number(s.value)}, which may be chance; {number(s.detectable)} or more would have been seen"
-        words = f"{number(s.value)} is not by chance ({p_words(s)}; chance alone exceeds {number(limit.warn)} in {100 * alpha / len(NAMES):.2g} % of cases)"
-        return ("passed", f"{words}, but the classifier hardly tells the rows apart") if small else ("warned", words)
-
-    return rule
 
 
 def _ratio_rule(alpha: float) -> Rule:
@@ -106,7 +81,7 @@ def _ratio_rule(alpha: float) -> Rule:
 
     return rule
 
-# %% ../nbs/353_joint_drift.ipynb #6a46394f
+# %% ../nbs/353_joint_drift.ipynb #4217af77
 _HOLM = "; p Holm-corrected over the methods"
 
 
@@ -117,19 +92,14 @@ def _verdicts(found: Found, limits: Mapping[str, Limit], alpha: float) -> list[V
         name="joint_drift", value=auc.value, low=auc.low, high=auc.high, level=0.95, n=auc.n, n_reference=auc.n_reference,
         p=found.p["joint_drift"], detectable=auc.detectable, method=how + _HOLM,
     )  # fmt: skip
-    first = judge(statistic, limits["max_auc"], rule=_auc_rule(found, alpha))
+    first = judge(statistic, limits["max_auc"], rule=auc_rule(alpha, _carried(found)))
     return [first, _mmd_verdict(found, alpha, first.outcome == "passed"), _ratio_verdict(found, limits, alpha)]
 
 
 def _mmd_verdict(found: Found, alpha: float, small: bool) -> Verdict:
-    if (d := found.distance) is None:
+    if found.distance is None:
         return skip("most rows are equal, so no distance is typical of them", name="mmd")
-    limit = Limit(warn=d.chance, reason="what chance alone exceeds where nothing has moved")
-    statistic = Statistic(
-        name="mmd", value=d.value, low=d.low, high=d.high, level=0.95, n=d.n, n_reference=d.n_reference, p=found.p["mmd"],
-        detectable=d.detectable, method=d.method + _HOLM,
-    )  # fmt: skip
-    return judge(statistic, limit, rule=_distance_rule(alpha, small))
+    return distance_verdict(found.distance, name="mmd", p=found.p["mmd"], alpha=alpha, tests=len(NAMES), small=small)
 
 
 def _ratio_verdict(found: Found, limits: Mapping[str, Limit], alpha: float) -> Verdict:
@@ -161,7 +131,7 @@ def _tables(found: Found) -> dict[str, list[dict[str, Any]]]:
     ]
     return {title: rows for title, rows in (("carriers", columns), ("slices", slices)) if rows}
 
-# %% ../nbs/353_joint_drift.ipynb #f85edaf0
+# %% ../nbs/353_joint_drift.ipynb #41a59739
 def check_joint_drift(
     reference: Any,
     current: Any,
@@ -200,6 +170,7 @@ def check_joint_drift(
     >>> result.outcome, sorted(row["column"] for row in result.tables["carriers"] if row["carries it"])
     ('failed', ['income', 'rent'])
     """
+    check_arguments(max_auc=max_auc, sample=sample, seed=seed, alpha=alpha)
     if reference is None or current is None:
         absent = " and ".join(k for k, v in {"reference": reference, "current": current}.items() if v is None)
         return CheckResult("drift", [skip(f"it needs {absent}", name="joint_drift")])
@@ -217,7 +188,7 @@ def check_joint_drift(
         statistic = Statistic(name="joint_drift", value=None, n=n, n_reference=n_reference)
         others = [skip(words, name=name) for name in NAMES[1:]]
         return CheckResult("drift", [judge(statistic, limits["max_auc"], why=words), *others], {}, notes)
-    found = _look(pair, alpha=alpha, seed=seed)
+    found = _compared(pair, alpha=alpha, seed=seed)
     return CheckResult("drift", _verdicts(found, limits, alpha), _tables(found), notes)
 
 

@@ -6,7 +6,7 @@
 __all__ = ['MAX_CODES', 'SAME', 'NAMED_ROWS', 'Column', 'Pair', 'draw_pair', 'middle_ranks', 'tree_array', 'distance_array',
            'nameable']
 
-# %% ../nbs/348_joint_features.ipynb #0c244cfc
+# %% ../nbs/348_joint_features.ipynb #3369f00c
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from .baseline import own_roles
 from .columns import open_for_check
 from .domain_classifier import time_blocks
 from .embedded import first_row
@@ -98,7 +99,7 @@ def _drawn(table: ibis.Table, kinds: Mapping[str, str], time: str | None, rows: 
         typed |= {time: table[time]}
     return sample_rows(table.select(**typed), rows, seed=seed)
 
-# %% ../nbs/348_joint_features.ipynb #7f3ffff8
+# %% ../nbs/348_joint_features.ipynb #e5b11747
 def draw_pair(reference: Any, current: Any, roles: Roles, *, rows: int, seed: int) -> Pair:
     """Draw rows of two tables for methods that look at all columns together.
 
@@ -109,9 +110,10 @@ def draw_pair(reference: Any, current: Any, roles: Roles, *, rows: int, seed: in
     rows : drawn from each table, at most.
     seed : of the draw.
     """
-    tables = open_for_check(reference, roles, complete=True), open_for_check(current, roles)
+    own = own_roles(reference, roles, current)
+    tables = open_for_check(reference, own, complete=True), open_for_check(current, roles)
     kinds, why = _chosen(tables, roles)
-    time = roles.time if roles.time and roles.time in tables[1].columns else None
+    time = own.time if own.time in tables[1].columns else None
     if not kinds:
         return Pair((), np.zeros(0, dtype=int), None, why, "No rows were drawn.")
     drawn = [_drawn(table, kinds, time, rows, seed) for table in tables]

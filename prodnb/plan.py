@@ -22,10 +22,10 @@ from .scrub import passwords, scrub_all, scrubber
 from .settings import Settings
 from .template import Template, check_sections, find_templates, values_in_force
 
-# %% ../nbs/553_plan.ipynb #bdf0ca79
+# %% ../nbs/553_plan.ipynb #01e9a1f3
 def environment() -> dict[str, Any]:
     """Return Python, system and the installed packages, without names of places or people."""
-    packages = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
+    packages = {told["Name"]: told["Version"] for d in distributions() if (told := d.metadata)["Name"]}
     main = (
         "prodnb",
         "ibis-framework",

@@ -219,7 +219,7 @@ def _periods(source: Source, column: str, facts: Mapping[str, Any]) -> dict[str,
         rows = source.rows(filled(source, source.templates[key], column))
     return _held_periods(period, rows)
 
-# %% ../nbs/230_profile.ipynb #4af90929
+# %% ../nbs/230_profile.ipynb #7ffc4b3b
 def profile(
     table: Any,
     *,
@@ -227,6 +227,7 @@ def profile(
     columns: Sequence[str] | None = None,
     min_level_rows: int = 5,
     portable: bool = False,
+    guarded: bool = False,
 ) -> Profile:
     """Count a table, in the engine that holds it.
 
@@ -238,6 +239,7 @@ def profile(
     min_level_rows : rows that must share a text for it to be named as a level; all others, and what has the form of an address or a number of
         a person (`prodnb.identifying`), are counted as `other`.
     portable : only use expressions that every engine knows, one by one; slower, and the same result.
+    guarded : round edges and centres of bins that fewer than `min_level_rows` rows hold; for what is kept of a reference.
 
     Returns
     -------
@@ -254,10 +256,13 @@ def profile(
     """
     table = open_table(table)
     with reading("the reference" if like is None else "the current data"):
-        return _profile(table, like, list(table.columns if columns is None else columns), min_level_rows, portable)
+        least = min_level_rows if guarded else 1
+        return _profile(table, like, list(table.columns if columns is None else columns), min_level_rows, portable, least)
 
 
-def _profile(table: ibis.Table, like: Profile | None, names: list[str], min_level_rows: int, portable: bool) -> Profile:
+def _profile(
+    table: ibis.Table, like: Profile | None, names: list[str], min_level_rows: int, portable: bool, least: int
+) -> Profile:
     source, rows = source_of(table, portable=portable)
     kinds = {c: kind_of(dtype) for c, dtype in table.schema().items() if c in set(names)}
     known = {c: like[c] for c in names if like is not None and c in like}
@@ -265,7 +270,8 @@ def _profile(table: ibis.Table, like: Profile | None, names: list[str], min_leve
     asked = {c: _FIRST[kind] if kind != "level" or source.fast else {} for c, kind in kinds.items()}
     first, sample = first_pass(source, asked, fresh, rows)
     numeric = [c for c in names if kinds[c] in ("number", "time") and first[c]["finite"]]
-    bins = {c: bin_edges(sample[c], first[c]["low"], first[c]["high"]) for c in fresh if first[c]["finite"]}
+    ends = {c: (first[c]["low"], first[c]["high"]) for c in fresh if first[c]["finite"]}
+    bins = {c: bin_edges(sample[c], *both, least=least, calendar=kinds[c] == "time") for c, both in ends.items()}
     edges = {c: bins[c][0] if c in bins else np.array(known[c].edges) for c in numeric if c in bins or known[c].edges}
     second = _second_pass(source, kinds, first, edges, rows)
     found = []

@@ -68,7 +68,7 @@ def _verdicts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _by_severity(items: Iterable[Mapping[str, Any]]) -> list[Any]:
     return sorted(items, key=lambda item: OUTCOMES.index(item["outcome"]))
 
-# %% ../nbs/540_report.ipynb #5086bf16
+# %% ../nbs/540_report.ipynb #64e692f8
 _KINDS = {"raised": "raised an error", "died": "ended its kernel", "deadline": "ran out of time", "timeout": "ran out of time"}
 
 
@@ -86,10 +86,11 @@ def _cause(record: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dic
     return {"words": words, **shown, "number": at + 1 if known else None, "source": source}
 
 
-def _plain(text: Any) -> str:
-    from nbconvert.filters import strip_ansi
+_ANSI = re.compile("\x1b\\[.*?[@-~]")  # a colour or a move of the cursor
 
-    return strip_ansi(str(text or ""))
+
+def _plain(text: Any) -> str:
+    return _ANSI.sub("", str(text or ""))
 
 # %% ../nbs/540_report.ipynb #4a8ac6cd
 _STEPS = re.compile(r"^(#{1,4})\s+when (?:this|it) fails\s*$\n?", re.IGNORECASE | re.MULTILINE)

@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['MEMORY', 'FOREVER', 'start_weights', 'weight_left', 'Monitor', 'grown', 'e_bh', 'e_bh_adjusted', 'smallest_sustained']
 
-# %% ../nbs/120_sequential.ipynb #1e20f729
+# %% ../nbs/120_sequential.ipynb #9a2aefcc
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
 from .bets import SIZES, bet_weights, log_bets, without_seldom
 
@@ -183,7 +182,7 @@ def e_bh_adjusted(log_e: ArrayLike) -> np.ndarray:
     adjusted[order] = np.exp(np.minimum(np.minimum.accumulate(ranked[::-1])[::-1], 0))
     return adjusted
 
-# %% ../nbs/120_sequential.ipynb #9253d2c5
+# %% ../nbs/120_sequential.ipynb #cd9b3ae6
 def smallest_sustained(
     rows: ArrayLike, n_reference: float, *, columns: int, alpha: float, weights: ArrayLike, phi: float = 1.0, power: float = 0.8
 ) -> float:
@@ -204,9 +203,11 @@ def smallest_sustained(
 
     Notes
     -----
-    Smallest $\delta$ with $\max_{	heta, t} \sum_{s \le t} n_s (	heta\delta_s - 	heta^2/2) - z_{power}\,	heta\sqrt{\sum n_s} \ge \lnrac{K}{lpha\, w_1 \pi}$, where
+    Smallest $\delta$ with $\max_{\theta, t} \sum_{s \le t} n_s (\theta\delta_s - \theta^2/2) - z_{power}\,\theta\sqrt{\sum n_s} \ge \ln\frac{K}{\alpha\, w_1 \pi}$, where
     $1/n_s = \phi (1/m_s + 1/M_s)$ with the rows $M_s$ that look $s$ is compared with, and $\delta_s = \delta\, n / M_s$ as earlier looks are among them.
     """
+    from scipy.stats import norm
+
     rows = np.asarray(rows, float)
     rows = rows[rows > 0]
     pool = n_reference + np.cumsum(rows) - rows

@@ -4,30 +4,33 @@
 
 # %% auto #0
 __all__ = ['RANGES', 'LEVELS', 'PERIODS', 'ALL', 'NO_VALUE', 'Periods', 'Ground', 'Counted', 'Choice', 'open_ground', 'slices',
-           'count_column', 'Seen', 'explore', 'described']
+           'count_slices', 'Seen', 'explore', 'described']
 
-# %% ../nbs/359_slices.ipynb #e0b1c608
+# %% ../nbs/359_slices.ipynb #21e051b5
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import ibis
 import numpy as np
 
-from .baseline import Baseline, baseline
+from .baseline import Baseline, baseline, own_roles
 from .bins import as_number
-from .blocks import Memory, memory_of
+from .blocks import Memory, Seasons, memory_of, seasons_of
 from .calendar import EVERY, period_label, period_number
+from .chunks import count_chunks
 from .columns import open_for_check
 from .counted import ColumnProfile, Profile
 from .cuts import Cut, cut_column
-from .drift_rule import DriftLimits, judge_column
-from .effects import column_effect, distribution_rows
+from .drift import compared_columns, drift_of_profiles
+from .drift_rule import DriftLimits
+from .effects import distribution_rows
 from .errors import InputError, nearest
-from .grouped import count_groups
+from .grouped import Grouped, count_groups
+from .lean import lean_profile
 from .profile import kind_of
 from .roles import Roles
-from .verdict import Statistic, Verdict, judge
+from .verdict import CheckResult, Statistic, Verdict, judge
 
 # %% ../nbs/359_slices.ipynb #5cdb1184
 RANGES = 5  # parts of a number that slices are made of
@@ -35,7 +38,7 @@ LEVELS = 30  # levels of a column that slices are made of
 PERIODS = 60  # in time, at most
 ALL, NO_VALUE = "all rows", "no value"
 
-# %% ../nbs/359_slices.ipynb #b87b34a8
+# %% ../nbs/359_slices.ipynb #38f1f2a0
 @dataclass(frozen=True)
 class Periods:
     """The current rows in time: periods of the calendar, or equal parts of a number."""
@@ -58,7 +61,7 @@ def _periods(table: ibis.Table, time: str | None) -> Periods | None:
         width = (high - low) / 24
         edges = [f"{low + i * width:.6g}" for i in range(24)]
         return Periods(
-            time, tuple(f"from {e}" for e in edges), lambda t: _place((as_number(t[time]) - low) / width, 23), high - low
+            time, tuple(f"from {e}" for e in edges), lambda t: _bounded((as_number(t[time]) - low) / width, 23), high - low
         )
     every = next((e for e in EVERY if period_number(high, e) - period_number(low, e) < PERIODS), EVERY[-1])
     first, last = (period_number(x, every) for x in (low, high))
@@ -66,11 +69,11 @@ def _periods(table: ibis.Table, time: str | None) -> Periods | None:
     return Periods(time, labels, lambda t: period_number(as_number(t[time]), every) - first, high - low)
 
 
-def _place(value: ibis.Value, most: int) -> ibis.Value:
+def _bounded(value: ibis.Value, most: int) -> ibis.Value:
     place = value.floor().cast("int64")
     return ibis.ifelse(place > most, most, place)
 
-# %% ../nbs/359_slices.ipynb #27c65561
+# %% ../nbs/359_slices.ipynb #4baba6d3
 @dataclass(frozen=True)
 class Ground:
     """What is explored: two tables, what is known of the reference, and the counts made so far."""
@@ -78,22 +81,22 @@ class Ground:
     reference: ibis.Table
     current: ibis.Table
     known: Baseline
-    columns: tuple[str, ...]  # that can be compared
+    now: Profile  # of all current rows
+    columns: tuple[str, ...]  # that can be looked at
+    compared: tuple[str, ...]  # all that are compared, over which p is corrected
     cuts: Mapping[str, Cut]  # columns that slices can be made of
     periods: Periods | None
     limits: DriftLimits
-    counted: dict[tuple[str, str | None], "Counted"] = field(default_factory=dict, repr=False)
-    memories: dict[range, Memory] = field(default_factory=dict, repr=False)  # by window
+    counted: dict[str | None, "Counted"] = field(default_factory=dict, repr=False)  # by column that slices are made of
+    judged: dict["Choice", CheckResult] = field(default_factory=dict, repr=False)  # by choice, of any column
 
 
 @dataclass(frozen=True)
 class Counted:
-    """Counts of a column by slice, and of the current rows by period too."""
+    """Counts of all columns by slice, and of the current rows by period too."""
 
-    reference: Mapping[int | None, np.ndarray]  # slice -> cells
-    current: Mapping[tuple[int | None, int | None], np.ndarray]  # (slice, period) -> cells
-    low: float | None  # of all current rows
-    high: float | None
+    reference: Grouped  # by slice
+    current: Grouped  # by slice and period
 
 
 @dataclass(frozen=True)
@@ -106,16 +109,16 @@ class Choice:
     window: tuple[str, str] | None = None  # first and last period of the current rows
     limit: float = 0.1  # on the effect
 
-# %% ../nbs/359_slices.ipynb #5c6ff3ce
+# %% ../nbs/359_slices.ipynb #1cdf14cf
 def open_ground(
     reference: Any,
     current: Any,
     *,
     roles: Roles | None = None,
     before: Baseline | Profile | None = None,
-    alpha: float = 0.05,
-    must_see_sd: float = 0.5,
-    must_see_share: float = 0.2,
+    season: str = "none",
+    every: str = "auto",
+    **limits: Any,
 ) -> Ground:
     """Make two tables ready to be explored.
 
@@ -124,29 +127,37 @@ def open_ground(
     reference, current : frames (pandas, polars, pyarrow), ibis tables or paths.
     roles : what the columns are for.
     before : what is known of the reference already; without it the reference is counted.
-    alpha, must_see_sd, must_see_share : as for `check_drift`.
+    season, every, limits : as for `check_drift`: `alpha`, `must_see_sd`, `must_see_share`, `correction`, `seed`, `importance`.
     """
     roles = roles or Roles()
-    limits = DriftLimits(alpha=alpha, must_see_sd=must_see_sd, must_see_share=must_see_share, roles=roles, reasons=_REASONS)
-    old, now = open_for_check(reference, roles, complete=True), open_for_check(current, roles)
-    known = baseline(reference if before is None else before, roles=roles, current=current, fingerprint="")
-    like, kinds = known.profile, {c: kind_of(dtype) for c, dtype in now.schema().items()}
-    same = [c for c in now.columns if c in like and kinds[c] == like[c].kind and c in old.columns]
-    columns = tuple(c for c in same if c not in (roles.time, roles.id, roles.weight) and _comparable(like[c]))
+    old, now = open_for_check(reference, own_roles(reference, roles, current), complete=True), open_for_check(current, roles)
+    known = baseline(
+        reference if before is None else before, roles=roles, every=every, season=season, current=current, fingerprint=""
+    )
+    like, own = known.profile, roles if roles.time in known.profile else replace(roles, time=None)
+    rules = DriftLimits(roles=own, reasons=_REASONS, **limits)
+    seen = lean_profile(now, like=like, columns=[c for c in now.columns if c not in (roles.id, roles.weight)])
+    compared = tuple(c for c in compared_columns(like, seen, own)[0] if c in old.columns)
+    same = [c for c in now.columns if c in like and c in seen and seen[c].kind == like[c].kind and c in old.columns]
+    columns = tuple(c for c in same if c in compared and _comparable(like[c]) and c != _season(known))
     if not columns:
         raise InputError("no column can be compared", expected="columns of the same name and kind in both tables")
     cuts = {c: cut_column(like[c], LEVELS if like[c].kind == "level" else RANGES) for c in same}
     cuts = {c: parts for c, parts in cuts.items() if parts and len(parts.labels) > 1}
-    return Ground(old, now, known, columns, cuts, _periods(now, roles.time), limits)
+    return Ground(old, now, known, seen, columns, compared, cuts, _periods(now, own.time), rules)
 
 
 _REASONS = {"max_effect": "chosen by the person who looks"}
 
 
+def _season(known: Baseline) -> str:
+    return known.chunks.season if known.chunks else "none"
+
+
 def _comparable(column: ColumnProfile) -> bool:
     return column.kind != "other" and not (column.kind == "level" and column.other and not column.levels)
 
-# %% ../nbs/359_slices.ipynb #16aa21ef
+# %% ../nbs/359_slices.ipynb #07985e15
 def slices(ground: Ground, by: str | None) -> list[str]:
     """Labels of the slices that a column can be cut into."""
     return [ALL] if by is None else [ALL, *_cut(ground, by).labels, NO_VALUE]
@@ -158,47 +169,22 @@ def _cut(ground: Ground, by: str) -> Cut:
     return ground.cuts[by]
 
 
-def count_column(ground: Ground, column: str, by: str | None) -> Counted:
-    """Count a column within every slice and period, once: one pass over each table."""
-    if (column, by) not in ground.counted:
-        if column not in ground.columns:
-            raise InputError(f"the column {column!r} cannot be explored", fix=nearest(column, ground.columns))
-        part = _cut(ground, by).part if by is not None else _everywhere
+def count_slices(ground: Ground, by: str | None) -> Counted:
+    """Count all columns within every slice and period, once: one pass over each table."""
+    if by not in ground.counted:
+        like, part = ground.known.profile, _cut(ground, by).part if by is not None else _everywhere
         period = ground.periods.period if ground.periods else _everywhere
-        held = {0: ground.known.profile[column].cells} if by is None else _by_part(ground, column, part)
-        now = count_groups(ground.current, ground.known.profile, {"part": part, "period": period}, columns=[column])
-        ends = (
-            _extremes(ground.current, column)
-            if ground.known.profile[column].kind in ("number", "time")
-            else {"low": None, "high": None}
-        )
-        ground.counted[column, by] = Counted(
-            held,
-            {(_number(a), _number(b)): cells for (a, b), cells in zip(now.keys, now.cells[column], strict=True)},
-            **ends,
-        )
-    return ground.counted[column, by]
-
-
-def _by_part(ground: Ground, column: str, part: Callable[[ibis.Table], ibis.Value]) -> dict[int | None, np.ndarray]:
-    counted = count_groups(ground.reference, ground.known.profile, {"part": part}, columns=[column])
-    return {_number(key[0]): cells for key, cells in zip(counted.keys, counted.cells[column], strict=True)}
+        same = [c for c in ground.compared if c in ground.now and ground.now[c].kind == like[c].kind]
+        old = count_groups(ground.reference, like, {"part": part}, columns=ground.compared)
+        now = count_groups(ground.current, like, {"part": part, "period": period}, columns=same)
+        ground.counted[by] = Counted(old, now)
+    return ground.counted[by]
 
 
 def _everywhere(table: ibis.Table) -> ibis.Value:
     return ibis.literal(0, "int64")
 
-
-def _number(key: Any) -> int | None:
-    return None if key is None else int(key)
-
-
-def _extremes(table: ibis.Table, column: str) -> dict[str, float | None]:
-    number_ = as_number(table[column])
-    found = table.aggregate(low=number_.min(), high=number_.max()).to_pyarrow().to_pylist()[0]
-    return {k: None if v is None else float(v) for k, v in found.items()}
-
-# %% ../nbs/359_slices.ipynb #5c605de1
+# %% ../nbs/359_slices.ipynb #bc780d20
 @dataclass(frozen=True)
 class Seen:
     """What a choice shows."""
@@ -209,23 +195,43 @@ class Seen:
     cells: list[dict[str, Any]]  # shares by cell, as in the table `distributions`
 
 
-def _chosen(ground: Ground, choice: Choice) -> tuple[np.ndarray, np.ndarray, Counted]:
-    """Add up the cells of the slice and the window."""
-    counted = count_column(ground, choice.column, choice.by)
-    place = None
-    if choice.by is not None and choice.part not in (None, ALL, NO_VALUE):
-        labels = _cut(ground, choice.by).labels
-        if choice.part not in labels:
-            raise InputError(f"{choice.by!r} has no slice {choice.part!r}", fix=nearest(str(choice.part), labels))
-        place = labels.index(choice.part)
-    everything = choice.by is None or choice.part in (None, ALL)
-    inside = _inside(ground.periods, choice.window)
-    none = np.zeros(len(ground.known.profile[choice.column].cells), dtype=np.int64)
-    old = sum((c for part, c in counted.reference.items() if everything or part == place), none)
-    now = sum(
-        (c for (part, at), c in counted.current.items() if (everything or part == place) and (not inside or at in inside)), none
-    )
-    return old, now, counted
+def _place(ground: Ground, choice: Choice) -> int | None:
+    """Number of the slice, None for rows without a value."""
+    if choice.part == NO_VALUE:
+        return None
+    labels = _cut(ground, choice.by).labels
+    if choice.part not in labels:
+        raise InputError(f"{choice.by!r} has no slice {choice.part!r}", fix=nearest(str(choice.part), labels))
+    return labels.index(choice.part)
+
+
+def _profiles(ground: Ground, choice: Choice) -> tuple[Profile, Profile]:
+    """Profiles of the slice, and of the slice within the window, over the cells of the whole reference."""
+    like, inside = ground.known.profile, _inside(ground.periods, choice.window)
+    if _all(choice) and not inside:
+        return like, ground.now
+    counted, place = count_slices(ground, choice.by), None if _all(choice) else _place(ground, choice)
+    old = [_all(choice) or part == place for (part,) in counted.reference.keys]
+    now = [(_all(choice) or part == place) and (not inside or at in inside) for part, at in counted.current.keys]
+    before = like if _all(choice) else _part_of(ground, counted.reference, np.array(old, bool), like)
+    return before, _part_of(ground, counted.current, np.array(now, bool), ground.now)
+
+
+def _all(choice: Choice) -> bool:
+    return choice.by is None or choice.part in (None, ALL)
+
+
+def _part_of(ground: Ground, counted: Grouped, chosen: np.ndarray, whole: Profile) -> Profile:
+    """The profile of the chosen groups of a table."""
+    like, rows, columns = ground.known.profile, int(counted.rows[chosen].sum()), []
+    for name in (c for c in ground.compared if c in whole):
+        column = whole[name]
+        if name in counted.cells:
+            cells = counted.cells[name][chosen].sum(0)
+            columns.append(_with_cells(like[name], cells, low=column.low, high=column.high, type=column.type, distinct=None))
+        else:
+            columns.append(replace(column, rows=rows, nulls=rows if column.nulls == column.rows else 0))
+    return replace(whole, rows=rows, columns=tuple(columns))
 
 
 def _inside(periods: Periods | None, window: tuple[str, str] | None) -> range:
@@ -258,51 +264,56 @@ def explore(ground: Ground, choice: Choice) -> Seen:
     InputError
         There is no such column, slice or period.
     """
-    old, now, counted = _chosen(ground, choice)
-    column = ground.known.profile[choice.column]
-    before = _with_cells(column, old)
-    current = _with_cells(column, now, low=counted.low, high=counted.high)
-    rows = before.rows, current.rows
-    cells = distribution_rows([column.name], _alone(before), _alone(current)) if all(rows) else []
-    return Seen(choice, _judged(ground, choice, before, current), rows, cells)
-
-
-def _alone(column: ColumnProfile) -> Profile:
-    return Profile(rows=column.rows, columns=(column,))
-
-
-def _judged(ground: Ground, choice: Choice, before: ColumnProfile, now: ColumnProfile) -> Verdict:
-    rows, many = (before.rows, now.rows), len(ground.columns)
+    if choice.column not in ground.columns:
+        raise InputError(f"the column {choice.column!r} cannot be explored", fix=nearest(choice.column, ground.columns))
+    if choice.by is not None:
+        _cut(ground, choice.by)
+    before, now = _profiles(ground, choice)
+    rows = before.rows, now.rows
     if not all(rows):
         side = "the current data have" if before.rows else "the reference has"
         empty = Statistic(name="drift", value=None, about=choice.column, n=now.rows, n_reference=before.rows)
-        return judge(empty, None, why=f"{side} no rows here")
-    memory = _memory(ground, choice)
-    effect = column_effect(before, now, dependence=memory.of(choice.column), named=ground.known.profile.min_level_rows)
-    limits = replace(ground.limits, max_effect=choice.limit)
-    return judge_column(
-        choice.column,
-        effect,
-        min(effect.p * many, 1.0),
-        columns=many,
-        rows=rows,
-        limits=limits,
-        blocks=memory.words if memory.known else "",
-    )
+        return Seen(choice, judge(empty, None, why=f"{side} no rows here"), rows, [])
+    verdicts = _judged(ground, choice, before, now).verdicts
+    verdict = next(v for v in verdicts if v.statistic.name == "drift" and v.statistic.about == choice.column)
+    return Seen(choice, verdict, rows, distribution_rows([choice.column], before, now))
+
+
+def _judged(ground: Ground, choice: Choice, before: Profile, now: Profile) -> CheckResult:
+    """What the check of drift says of these rows, of all columns."""
+    key, rules = replace(choice, column=""), replace(ground.limits, max_effect=choice.limit)
+    if key not in ground.judged:
+        limits = {f.name: getattr(rules, f.name) for f in fields(rules)}
+        seasons, memory = _seasons(ground, choice, now.rows), _memory(ground, choice)
+        ground.judged[key] = drift_of_profiles(before, now, seasons=seasons, memory=memory, **limits)
+    return ground.judged[key]
+
+
+def _seasons(ground: Ground, choice: Choice, rows: int) -> Seasons | None:
+    """Counts of both by season, of the slice and within the window."""
+    chunks, like, inside = ground.known.chunks, ground.known.profile, _inside(ground.periods, choice.window)
+    if chunks is None or chunks.season == "none":
+        return None
+    now = ground.current
+    if not _all(choice):
+        part, place = _cut(ground, choice.by).part, _place(ground, choice)
+        now, old = (t.filter(part(t).isnull() if place is None else part(t) == place) for t in (now, ground.reference))
+        options = {"every": chunks.every, "season": chunks.season, "strata": chunks.strata, "columns": list(chunks.cells)}
+        chunks = count_chunks(old, like, chunks.time, **options)
+    if inside:
+        now = now.filter(ground.periods.period(now).between(inside[0], inside[-1]))
+    return seasons_of(chunks, now, like, rows)
 
 
 def _memory(ground: Ground, choice: Choice) -> Memory:
     """For how many rows the rows of a column count, from blocks of the reference as long as the window."""
-    chunks, periods, like, time = ground.known.chunks, ground.periods, ground.known.profile, ground.limits.roles.time
-    if chunks is None or periods is None or time not in like:
-        return memory_of(None, like, like, None)
+    periods, like, now, time = ground.periods, ground.known.profile, ground.now, ground.limits.roles.time
     window = _inside(periods, choice.window)
-    if window not in ground.memories:
-        share = (len(window) or len(periods.labels)) / len(periods.labels)
-        rows = int(sum(c.sum() for c in count_column(ground, choice.column, choice.by).current.values()) * share)
+    if window:
+        share = len(window) / len(periods.labels)
         clock = replace(like[time], low=0.0, high=periods.length * share)
-        ground.memories[window] = memory_of(chunks, like, Profile(rows=rows, columns=(clock,)), time)
-    return ground.memories[window]
+        now = Profile(rows=int(now.rows * share), columns=(clock,))
+    return memory_of(ground.known.chunks, like, now, time)
 
 # %% ../nbs/359_slices.ipynb #8b1dd23b
 def described(seen: Seen) -> str:

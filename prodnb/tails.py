@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['MOST_TERMS', 'hypergeometric_tail', 'tail_score']
 
-# %% ../nbs/105_tails.ipynb #b7cdfd61
+# %% ../nbs/105_tails.ipynb #403642cd
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+from scipy.special import expit
 
 # %% ../nbs/105_tails.ipynb #8842b528
 MOST_TERMS = 2000  # of an exact sum
@@ -37,10 +38,10 @@ def hypergeometric_tail(k: int, n: int, k_reference: int, n_reference: int) -> f
         return None
     return float(np.clip(stats.hypergeom.sf(k - 1, total, max(kind, n), min(kind, n)), 0, 1))
 
-# %% ../nbs/105_tails.ipynb #9e0420bd
+# %% ../nbs/105_tails.ipynb #a5a0624e
 def _bent(z: np.ndarray, theta: np.ndarray) -> np.ndarray:
     """Chance of a row to be current, after bending."""
-    return 1 / (1 + (1 / theta - 1) * np.exp(-z))
+    return expit(z + np.log(theta / (1 - theta)))
 
 
 def _objective(
@@ -61,7 +62,8 @@ def _saddle(
         v = counts * p * (1 - p)
         own, cross = v.sum(1), (v * scores).sum(1)
         off, off_score = (counts * p).sum(1) - drawn, (counts * p * scores).sum() - at
-        curve = (v * scores**2).sum() - (cross**2 / own).sum()
+        if own.min() <= 0 or (curve := (v * scores**2).sum() - (cross**2 / own).sum()) <= 0:
+            break  # so far out that nothing is left to bend
         by = -(off_score - (cross * off / own).sum()) / curve
         steps = -(off + cross * by) / own
         gain, size = float(off @ steps + off_score * by), 1.0
@@ -76,7 +78,7 @@ def _saddle(
             break
     return bend, tilt, value
 
-# %% ../nbs/105_tails.ipynb #7a0bf422
+# %% ../nbs/105_tails.ipynb #9a652699
 def tail_score(counts: ArrayLike, drawn: ArrayLike, scores: ArrayLike, at: float) -> float:
     r"""How far out a sum of scores lies, as the z of a bell curve with the same tail.
 
@@ -114,7 +116,8 @@ def tail_score(counts: ArrayLike, drawn: ArrayLike, scores: ArrayLike, at: float
     p = _bent(bend[:, None] + tilt * scores, theta)
     v = counts * p * (1 - p)
     own, cross = v.sum(1), (v * scores).sum(1)
-    curve = (v * scores**2).sum() - (cross**2 / own).sum()
+    if own.min() <= 0 or (curve := (v * scores**2).sum() - (cross**2 / own).sum()) <= 0:
+        return float(at / sd)
     w = np.sign(tilt) * np.sqrt(max(-2 * value, 0))
     spread = 0.5 * np.log(own / (counts * theta * (1 - theta)).sum(1)).sum() + 0.5 * np.log(curve)
     if not w or not np.isfinite(spread):

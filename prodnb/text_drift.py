@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TEXT_REASONS', 'Told', 'standardised', 'embedding_tests', 'check_text_drift']
 
-# %% ../nbs/357_text_drift.ipynb #14e832b1
+# %% ../nbs/357_text_drift.ipynb #95bb3ed9
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,27 +13,20 @@ from typing import Any
 import ibis
 import numpy as np
 
+from .baseline import own_roles
 from .columns import open_for_check
-from prodnb.domain_classifier import (
-    MIN_ROWS,
-    Auc,
-    chance_words,
-    linear_classifier,
-    p_words,
-    score_forward,
-    scored_auc,
-    time_blocks,
-)
+from .domain_classifier import MIN_ROWS, Auc, auc_rule, linear_classifier, score_forward, scored_auc, time_blocks
 from .drift import check_drift
+from .drift_rule import check_arguments
 from .embedded import engine, first_row, kept
 from .inputs import Roles
-from .joint_methods import Distance, mmd_test, spread_rows
+from .joint_methods import Distance, distance_verdict, mmd_test, spread_rows
 from .probe import threads
 from .sample import sample_rows
 from .text_columns import find_embeddings, find_texts, text_properties, usable, written
 from .text_terms import Term, carrying_terms, score_texts, word_array
 from .two_samples import holm
-from .verdict import CheckResult, Limit, Rule, Statistic, Verdict, by_interval, judge, number, skip
+from .verdict import CheckResult, Limit, Statistic, Verdict, judge, skip
 
 # %% ../nbs/357_text_drift.ipynb #307cd651
 TEXT_REASONS = {
@@ -57,7 +50,7 @@ class Told:
     components: int = 0
     p: Mapping[str, float] = field(default_factory=dict)  # corrected: of "auc" and "distance"
 
-# %% ../nbs/357_text_drift.ipynb #cca2219a
+# %% ../nbs/357_text_drift.ipynb #c3066e6b
 def _drawn(
     tables: Sequence[ibis.Table], column: str, time: str | None, o: Mapping[str, Any]
 ) -> tuple[list[Any], np.ndarray, np.ndarray | None]:
@@ -76,7 +69,7 @@ def _told_texts(tables: Sequence[ibis.Table], column: str, time: str | None, o: 
     if (words := word_array(texts)) is None:
         return replace(found, why="no word is shared by five texts")
     scored = score_texts(words, labels, blocks, seed=o["seed"])
-    return replace(found, auc=scored_auc(scored, alpha=o["alpha"]), terms=carrying_terms(scored, words, texts))
+    return replace(found, auc=scored_auc(scored, alpha=o["alpha"] / o["tests"]), terms=carrying_terms(scored, words, texts))
 
 
 def _told_embeddings(tables: Sequence[ibis.Table], column: str, size: int, time: str | None, o: Mapping[str, Any]) -> Told:
@@ -87,7 +80,7 @@ def _told_embeddings(tables: Sequence[ibis.Table], column: str, size: int, time:
     x = standardised(np.array(values, dtype=float))
     if not x.shape[1]:
         return replace(found, why="all lists are the same")
-    auc, distance = embedding_tests(x, labels, blocks, alpha=o["alpha"], seed=o["seed"])
+    auc, distance = embedding_tests(x, labels, blocks, alpha=o["alpha"] / o["tests"], seed=o["seed"])
     return replace(found, auc=auc, distance=distance)
 
 
@@ -121,53 +114,32 @@ def embedding_tests(
     with threads(1):
         return auc, mmd_test(x[rows], labels[rows], near, permutations=permutations, alpha=alpha, seed=seed)
 
-# %% ../nbs/357_text_drift.ipynb #c729e129
+# %% ../nbs/357_text_drift.ipynb #37c9e600
 def _auc_verdict(told: Told, o: Mapping[str, Any]) -> Verdict:
     name, limit = f"{told.kind}_drift", Limit(fail=o["max_auc"], reason=o["reasons"]["max_auc"])
     sizes = {"about": told.column, "n": told.n, "n_reference": told.n_reference}
     if told.auc is None:
         return judge(Statistic(name=name, value=None, **sizes), limit, why=told.why)
     of = "words and pairs of words (TF-IDF)" if told.kind == "text" else f"{told.components} standardised components"
-    how = f"AUC of logistic regression on {of}, mean over 4 folds, each scored by a classifier of earlier folds; logit interval, DeLong; p Holm-corrected"
+    how = f"AUC of logistic regression on {of}, mean over 4 folds, each scored by a classifier of earlier folds; logit interval, DeLong; p Holm-corrected over {o['tests']} tests"
     sizes |= {"n": told.auc.n, "n_reference": told.auc.n_reference}
     statistic = Statistic(
         name=name, value=told.auc.value, low=told.auc.low, high=told.auc.high, level=0.95, p=told.p["auc"], detectable=told.auc.detectable,
         method=how, **sizes,
     )  # fmt: skip
-    return judge(statistic, limit, rule=_told_rule(told, o["alpha"]))
+    return judge(statistic, limit, rule=auc_rule(o["alpha"], _most_telling(told)))
 
 
-def _told_rule(told: Told, alpha: float) -> Rule:
-    def rule(s: Statistic, limit: Limit) -> tuple[str, str]:
-        outcome, words = by_interval(s, limit)
-        if s.p >= alpha:
-            return outcome, f"AUC {words}, {chance_words(s)}"
-        terms = [str(t) for t in told.terms if t.stands_out][:4]
-        named = f"; most telling of the terms that may be named: {', '.join(terms)}" if terms else ""
-        return outcome, f"AUC {words}, and not by chance ({p_words(s)}){named}"
-
-    return rule
+def _most_telling(told: Told) -> str:
+    terms = [str(t) for t in told.terms if t.stands_out][:4]
+    return f"most telling of the terms that may be named: {', '.join(terms)}" if terms else ""
 
 
-def _p(s: Statistic) -> str:
-    return "p < 1e-99" if s.p < 1e-99 else f"p = {s.p:.2g}"
-
-
-def _distance_verdict(told: Told, alpha: float) -> Verdict:
+def _distance_verdict(told: Told, alpha: float, tests: int) -> Verdict:
     about = f"{told.column}: distance"
-    if (d := told.distance) is None:
+    if told.distance is None:
         return skip(told.why or "most lists are equal, so no distance is typical of them", name="embedding_drift", about=about)
-    statistic = Statistic(
-        name="embedding_drift", value=d.value, low=d.low, high=d.high, level=0.95, n=d.n, n_reference=d.n_reference, p=told.p["distance"],
-        detectable=d.detectable, about=about, method=d.method + "; p Holm-corrected",
-    )  # fmt: skip
-
-    def rule(s: Statistic, limit: Limit) -> tuple[str, str]:
-        if s.p >= alpha:
-            return "passed", f"{number(s.value)}, which may be chance; {number(s.detectable)} or more would have been seen"
-        return "warned", f"{number(s.value)} is not by chance ({p_words(s)}), chance alone hardly exceeds {number(limit.warn)}"
-
-    return judge(statistic, Limit(warn=d.chance, reason="what chance alone exceeds where nothing has moved"), rule=rule)
+    return distance_verdict(told.distance, name="embedding_drift", p=told.p["distance"], alpha=alpha, tests=tests, about=about)
 
 
 def _corrected(told: Sequence[Told]) -> list[Told]:
@@ -211,7 +183,7 @@ def _renamed(verdict: Verdict, sizes: Mapping[str, int]) -> Verdict:
     name = "embedding_drift" if s.about.removesuffix(": usable") in sizes else "text_drift"
     return replace(verdict, statistic=replace(s, name=name), message=verdict.message.replace(f"{s.name} of", f"{name} of", 1))
 
-# %% ../nbs/357_text_drift.ipynb #48c755b3
+# %% ../nbs/357_text_drift.ipynb #5d9499a9
 def check_text_drift(
     reference: Any,
     current: Any,
@@ -248,11 +220,12 @@ def check_text_drift(
     >>> check_text_drift(pd.DataFrame({"town": ["Bern", "Chur"] * 50}), pd.DataFrame({"town": ["Bern"] * 100})).outcome
     'skipped'
     """
+    check_arguments(max_auc=max_auc, max_effect=max_effect, sample=sample, seed=seed, alpha=alpha)
     if reference is None or current is None:
         absent = " and ".join(k for k, v in {"reference": reference, "current": current}.items() if v is None)
         return CheckResult("drift", [skip(f"it needs {absent}", name="text_drift")])
     roles = roles or Roles()
-    tables = [open_for_check(reference, roles, complete=True), open_for_check(current, roles)]
+    tables = [open_for_check(reference, own_roles(reference, roles, current), complete=True), open_for_check(current, roles)]
     names = roles.feature_names(tables[0])
     (texts, why), (sizes, odd) = find_texts(tables[0], names), find_embeddings(tables[0], names)
     notes = _notes(why | odd, sample, seed)
@@ -267,7 +240,7 @@ def check_text_drift(
         "alpha": alpha,
         "reasons": TEXT_REASONS | dict(reasons or {}),
     }
-    return _checked(tables, texts, sizes, roles.time if roles.time in tables[1].columns else None, notes, o)
+    return _checked(tables, texts, sizes, roles.time if all(roles.time in t.columns for t in tables) else None, notes, o)
 
 
 def _checked(
@@ -280,11 +253,11 @@ def _checked(
 ) -> CheckResult:
     gone = {c: words for c in [*texts, *sizes] if (words := _gone(tables[1], c, c in sizes))}
     texts, sizes = [c for c in texts if c not in gone], {c: size for c, size in sizes.items() if c not in gone}
-    told = _corrected(
-        [_told_texts(tables, c, time, o) for c in texts]
-        + [_told_embeddings(tables, c, size, time, o) for c, size in sizes.items()]
-    )
-    verdicts = [_auc_verdict(t, o) for t in told] + [_distance_verdict(t, o["alpha"]) for t in told if t.kind == "embedding"]
+    o = {**o, "tests": len(texts) + 2 * len(sizes)}
+    told = [_told_texts(tables, c, time, o) for c in texts]
+    told = _corrected(told + [_told_embeddings(tables, c, size, time, o) for c, size in sizes.items()])
+    verdicts = [_auc_verdict(t, o) for t in told]
+    verdicts += [_distance_verdict(t, o["alpha"], o["tests"]) for t in told if t.kind == "embedding"]
     for c, words in gone.items():
         name = "text_drift" if tables[0].schema()[c].is_string() else "embedding_drift"
         verdicts.append(judge(Statistic(name=name, value=None, about=c), None, why=words))

@@ -5,31 +5,34 @@
 # %% auto #0
 __all__ = ['WATCH', 'AT_ONCE', 'FLOOR', 'Watch', 'clocks', 'watchable', 'start_watch', 'read_watch']
 
-# %% ../nbs/361_watch_state.ipynb #e8582b72
+# %% ../nbs/361_watch_state.ipynb #13331f6e
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
+from .arrivals import AHEAD, Arrived, Counting, arrivals, remembered
 from .baseline import Baseline
 from .changes import AFTER, Change, located
-from .chunks import Chunks, count_chunks
+from .chunks import Chunks
 from .columns import LATE_ROLES, open_for_check
 from .errors import InputError
-from .events import count_events
+from .events import count_events, event_time
 from .inputs import Roles
 from .profile import Profile
 from .sequential import Monitor, e_bh
-from .watched import KEPT, Course, Look, Watched, compared, joined, least_span, pieces, settled, watched_column
+from .watched import KEPT, Course, Look, Watched, compared, joined, least_span, pieces, settled, watched_columns
 
 # %% ../nbs/361_watch_state.ipynb #f2e5917b
 WATCH = "prodnb.watch.v1"
 AT_ONCE = 20  # looks between which alarms are located: fewer than are kept
 FLOOR = -40.0  # logarithm of a stake below which it counts for nothing any more
 
-# %% ../nbs/361_watch_state.ipynb #4b368616
+# %% ../nbs/361_watch_state.ipynb #422a075f
 @dataclass(frozen=True, kw_only=True)
 class Watch:
     """All that is known after some looks. With the reference's counts it goes on."""
@@ -48,9 +51,10 @@ class Watch:
     count: int = 0  # of all looks
     rows: int = 0  # of all looks
     unknown_season: int = 0  # rows of a season that the reference does not have: not looked at
-    untimed: int = 0  # rows without a time
     pending: Chunks | None = field(default=None, repr=False)  # not enough yet for a look
     last: float | None = None  # time of the last row
+    seen: tuple[Chunks, ...] = field(default=(), repr=False)  # the recent chunks as they were counted
+    arrived: Arrived = field(default_factory=Arrived, repr=False, compare=False)  # of the latest batch: no part of the state
 
     @property
     def season(self) -> str:
@@ -67,28 +71,37 @@ class Watch:
         """Rows that wait for others: not enough yet for a look."""
         return 0 if self.pending is None else int(self.pending.rows.sum())
 
+    @property
+    def reference_time(self) -> tuple[float | None, float | None]:
+        """First and last time of the reference, where it has any."""
+        chunks, column = self.known.chunks, self.known.profile.get(self.roles.time)
+        if chunks is not None and len(chunks):
+            return min(chunks.starts), max(chunks.ends)
+        return (None, None) if column is None else (column.low, column.high)
+
     def watched(self) -> dict[str, Watched]:
         """How each column is watched."""
         return {c: self.ways[c] for c in self.monitors}
 
-    def update(self, batch: Any) -> "Watch":
+    def update(self, batch: Any, *, now: float | None = None) -> "Watch":
         """Look at the next rows.
 
         Parameters
         ----------
-        batch : one event (column -> value) or a list of events, all of them taken as new; or a frame, ibis table or path, of which rows
-            at or before the last known time are left out; or `Chunks` over the reference's cells and seasons.
+        batch : one event (column -> value) or a list of events, all of them taken as new; or `Chunks` over the reference's cells and seasons, taken as
+            new; or a frame, ibis table or path, of which rows that were counted before are told from new ones (`prodnb.arrivals`).
+        now : seconds since 1970, by default of the clock: later rows are not looked at.
 
         Returns
         -------
         Watch
             The next state. Rows are looked at by the chunks of time in which they come. Fewer than 30 wait for the next ones, and so does less than half of the usual hour, day or week. A
-            chunk that was not yet at its end is a look of its own, and its later rows are another.
+            chunk that was not yet at its end is a look of its own, and its later rows are another. `arrived` says what became of the rows.
         """
-        chunks = self._counted(batch)
+        chunks, seen, arrived = self._arrivals(batch, time.time() if now is None else now)
         whole, pending = settled(joined(self.pending, chunks), span=least_span(self.known.chunks))
         last = max([t for t in (self.last, *chunks.ends) if t is not None], default=None)
-        watch = replace(self, pending=pending, last=last, untimed=self.untimed + chunks.untimed)
+        watch = replace(self, pending=pending, last=last, seen=seen, arrived=arrived)
         for piece in pieces(whole, AT_ONCE):
             watch = watch._looked(piece)._located()
         return watch
@@ -100,18 +113,39 @@ class Watch:
         found = {c: located(self.known.profile[c], watched[c], self.courses[c], self.looks, self.alarms[c]) for c in recent}
         return replace(self, changes={**self.changes, **{c: change for c, change in found.items() if change is not None}})
 
-    def _counted(self, batch: Any) -> Chunks:
+    def _arrivals(self, batch: Any, now: float) -> tuple[Chunks, tuple[Chunks, ...], Arrived]:
+        """What is to be counted of a batch, what is to be remembered, and what became of the rows."""
+        first, end = self.reference_time
         if isinstance(batch, Chunks):
-            return batch
+            return batch, remembered(self.seen, batch, self.last), Arrived(rows=int(batch.rows.sum()), new=int(batch.rows.sum()))
         strata = self.known.chunks.strata if self.season != "none" else ("all",)
         options = {"every": self.every, "season": self.season, "strata": strata}
         if isinstance(batch, Mapping) or (isinstance(batch, list) and batch and isinstance(batch[0], Mapping)):
-            events = [batch] if isinstance(batch, Mapping) else batch
-            held = set().union(*events)
-            return count_events(events, self.known.profile, self.roles.time, columns=self._present(held), **options)
+            return self._events([batch] if isinstance(batch, Mapping) else batch, options, max(now, end or now) + AHEAD)
         table = open_for_check(batch, self.roles)
-        columns = self._present(table.columns)
-        return count_chunks(table, self.known.profile, self.roles.time, after=self.last, columns=columns, **options)
+        filled = frozenset(c for role in LATE_ROLES if (c := getattr(self.roles, role)))
+        counting = Counting(table, self.known.profile, self.roles.time, self._present(table.columns), options, filled)
+        first = self.looks[0].start if first is None and self.looks else first
+        before = self.rows + self.waiting - sum(int(c.rows[0]) for c in self.seen)
+        chunks, seen, arrived = arrivals(counting, self.seen, self.last, before, first=first, end=end, now=now)
+        return reduce(joined, chunks), seen, arrived
+
+    def _events(
+        self, events: Sequence[Mapping[str, Any]], options: Mapping[str, Any], limit: float
+    ) -> tuple[Chunks, tuple[Chunks, ...], Arrived]:
+        """Count events, without those of times that cannot be."""
+        times = [(event_time(e.get(self.roles.time)), e) for e in events]
+        odd = [t for t, _ in times if t is not None and t > limit and self._calendar]
+        held = [e for t, e in times if t is None or t <= limit or not self._calendar]
+        chunks = count_events(held, self.known.profile, self.roles.time, columns=self._present(set().union(*events)), **options)
+        counts = {"rows": len(events), "new": int(chunks.rows.sum()), "untimed": chunks.untimed, "beyond": len(odd)}
+        return chunks, remembered(self.seen, chunks, self.last), Arrived(**counts, odd=(min(odd), max(odd)) if odd else None)
+
+    @property
+    def _calendar(self) -> bool:
+        """Are times of the calendar?"""
+        column = self.known.profile.get(self.roles.time)
+        return not self.every.endswith("rows") if column is None else column.kind == "time"
 
     def _present(self, columns: Any) -> list[str]:
         """The watched columns, without those that are allowed to come later and are not there."""
@@ -144,7 +178,10 @@ class Watch:
     ) -> tuple[Monitor, np.ndarray, tuple[np.ndarray, np.ndarray | None]]:
         """The monitor after the chunks, its e-values, and counts for the course: observed, and expected where there are seasons."""
         monitor, looks = self.monitors[name], len(chunks)
-        cells = watched.cells_of(chunks.cells[name], self.seasons) if name in chunks.cells else None
+        counts = chunks.cells.get(name)
+        if counts is not None and name == self.season:
+            counts = counts.sum(1, keepdims=True)
+        cells = None if counts is None else watched.cells_of(counts, self.seasons)
         if cells is None or name in self.alarms:
             nothing = np.zeros((looks, 0), int), np.zeros((looks, 0)) if len(watched.reference) > 1 else None
             counts = nothing if cells is None else compared(watched.reference, cells)
@@ -154,17 +191,18 @@ class Watch:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON of the state, without the reference."""
-        same = {k: getattr(self, k) for k in ("every", "alpha", "count", "rows", "unknown_season", "untimed", "last")}
+        same = {k: getattr(self, k) for k in ("every", "alpha", "count", "rows", "unknown_season", "last")}
         monitors = {c: asdict(m) | {"stakes": [round(max(s, FLOOR), 4) for s in m.stakes]} for c, m in self.monitors.items()}
         courses = {c: asdict(course) | {"log_e": [round(e, 4) for e in course.log_e]} for c, course in self.courses.items()}
         looks = {"alarms": {c: asdict(look) for c, look in self.alarms.items()}, "looks": [asdict(look) for look in self.looks]}
         changes = {c: asdict(change) for c, change in self.changes.items()}
         pending = json.loads(self.pending.to_json()) if self.pending is not None else None
-        key = {"format": WATCH, "key": self.known.key}
+        seen = [json.loads(chunks.to_json()) for chunks in self.seen]
+        key = {"format": WATCH, "key": self.known.key, "seen": seen}
         rest = {"aside": dict(self.aside), "monitors": monitors, "courses": courses, "changes": changes, "pending": pending}
         return key | same | looks | rest
 
-# %% ../nbs/361_watch_state.ipynb #be13aa00
+# %% ../nbs/361_watch_state.ipynb #bd94dec2
 def _alarmed(
     trails: np.ndarray, names: Sequence[str], looks: Sequence[Look], known: Mapping[str, Look], alpha: float
 ) -> dict[str, Look]:
@@ -186,14 +224,18 @@ def clocks(profile: Profile, chunks: Chunks, watched: Mapping[str, Watched]) -> 
         cells = chunks.cells[name].sum((0, 1)) if name in chunks.cells else np.zeros(0)
         if not way.ordered or len(cells) != way.ordered + 2 or column.low == column.high:
             continue
-        apart = cells[: way.ordered].sum() > 0 and cells[1 : way.ordered - 1].sum() == 0
+        first = (
+            1 if column.centres[1] == column.edges[1] else 2
+        )  # edges are rounded outward, so the ends reach into the cells beside them
+        last = way.ordered - (1 if column.centres[-2] == column.edges[-1] else 2)
+        apart = cells[0] + cells[way.ordered - 1] > 0 and cells[first:last].sum() == 0
         running = "int" in column.type and (column.distinct or 0) > 0.9 * column.rows and column.rows >= 20
         if apart and (column.kind == "time" or running):
             what = "a clock: no time" if column.kind == "time" else "a running number: no value"
             found[name] = f"{what} lies within the reference"
     return found
 
-# %% ../nbs/361_watch_state.ipynb #e9051233
+# %% ../nbs/361_watch_state.ipynb #52ae4e64
 def watchable(profile: Profile, roles: Roles) -> list[str]:
     """The columns that are watched: features, target, prediction and probability."""
     named = [c for role in ("target", "prediction", "probability") if (c := getattr(roles, role))]
@@ -222,8 +264,15 @@ def start_watch(known: Baseline, roles: Roles, *, alpha: float = 0.05, every: st
 def _ways(known: Baseline, roles: Roles, columns: Sequence[str]) -> dict[str, Watched]:
     """How columns are watched."""
     time = known.profile.get(roles.time or "")
-    options = {"calendar": time is not None and time.kind == "time"}
-    return {c: watched_column(known.profile[c], known.chunks, known.profile.min_level_rows, **options) for c in columns}
+    held = {c: (known.profile[c], _own_chunks(known.chunks, c)) for c in columns}
+    return watched_columns(held, known.profile.min_level_rows, calendar=time is not None and time.kind == "time")
+
+
+def _own_chunks(chunks: Chunks | None, column: str) -> Chunks | None:
+    """The reference's chunks for a column: all seasons together for the one that tells the season, whose mix would otherwise never change."""
+    if chunks is None or chunks.season != column or column not in chunks.cells:
+        return chunks
+    return replace(chunks, season="none", strata=("all",), cells={column: chunks.cells[column].sum(1, keepdims=True)})
 
 
 def read_watch(raw: Mapping[str, Any], known: Baseline, roles: Roles) -> Watch:
@@ -238,13 +287,14 @@ def read_watch(raw: Mapping[str, Any], known: Baseline, roles: Roles) -> Watch:
         raise InputError("this is no state of a watch", expected=WATCH)
     if not known.key or raw["key"] != known.key:
         raise InputError("the state belongs to another reference", fix="start the watch anew")
-    rest = {k: v for k, v in raw.items() if k not in ("format", "key")}
+    rest = {k: v for k, v in raw.items() if k not in ("format", "key", "untimed")}
     rest["monitors"] = {c: Monitor.from_dict(m) for c, m in raw["monitors"].items()}
     rest["courses"] = {c: _course(course) for c, course in raw["courses"].items()}
     rest["alarms"] = {c: Look(**look) for c, look in raw["alarms"].items()}
     rest["changes"] = {c: Change(**{**change, "alarm": Look(**change["alarm"])}) for c, change in raw["changes"].items()}
     rest["looks"] = tuple(Look(**look) for look in raw["looks"])
     rest["pending"] = Chunks.from_json(json.dumps(raw["pending"])) if raw["pending"] else None
+    rest["seen"] = tuple(Chunks.from_json(json.dumps(chunks)) for chunks in raw.get("seen", ()))
     return Watch(known=known, roles=roles, ways=_ways(known, roles, list(rest["monitors"])), **rest)
 
 

@@ -140,7 +140,7 @@ def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dic
     (staging / f"{check}.html").write_bytes(page)
     return {"event": "done", "check": check, **learned, "notebook_digest": sha256(data), "report_digest": sha256(page)}
 
-# %% ../nbs/545_worker.ipynb #033e393c
+# %% ../nbs/545_worker.ipynb #d9d03245
 _busy: dict[str, str] = {}  # the staging folder, while a check runs
 
 
@@ -157,6 +157,8 @@ def main() -> None:
     """Read jobs from standard input until it closes; then end at once, and the kernel and what it started with it."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    # jsonschema can do without it; for a format that no notebook has, it would build 38 grammars, which takes seconds
+    sys.modules.setdefault("rfc3987_syntax", None)
 
     def say(event: dict[str, Any]) -> None:
         out.write(json.dumps(event) + "\n")

@@ -9,7 +9,7 @@ from scipy.stats.contingency import association as raw_association
 
 from prodnb.association import check_association
 from prodnb.association_change import Measured, detectable_change, measure
-from prodnb.baseline import baseline
+from prodnb.baseline import Baseline, baseline
 from prodnb.contingency import (
     MOST_CELLS,
     association,
@@ -20,7 +20,13 @@ from prodnb.contingency import (
     same_association,
 )
 from prodnb.crossed import count_with
+from prodnb.drift import check_drift
+from prodnb.errors import InputError
+from prodnb.joint_drift import check_joint_drift
+from prodnb.profile import profile
 from prodnb.roles import Roles
+from prodnb.text_drift import check_text_drift
+from prodnb.watch import check_watch
 
 ROLES = Roles(target="y")
 
@@ -357,3 +363,53 @@ def test_the_reference_is_not_read_again(monkeypatch):
 def test_no_row_of_anybody_is_shown():
     secret = pd.DataFrame({"name": [f"Ann {i % 40}" for i in range(800)], "y": [0, 1] * 400})
     assert "Ann" not in str(check_association(secret, secret, roles=ROLES).to_dict())
+
+
+CHECKS = {
+    "association": (check_association, ("alpha", "max_change", "must_see")),
+    "drift": (check_drift, ("alpha", "max_effect", "must_see_sd", "must_see_share")),
+    "joint": (check_joint_drift, ("alpha", "max_auc", "sample")),
+    "text": (check_text_drift, ("alpha", "max_auc", "max_effect", "sample")),
+    "watch": (check_watch, ("alpha", "must_see_sd", "must_see_share")),
+}
+
+
+@pytest.mark.parametrize(("check", "name"), [(c, n) for c, (_, names) in CHECKS.items() for n in names])
+def test_an_argument_out_of_its_range_is_refused_by_every_check_of_drift(check, name):
+    """Also where there is nothing to compare yet: a limit that nothing reaches would pass everything."""
+    wrong = [-5, 0, float("nan"), float("inf"), "much", True]
+    wrong += {"alpha": [1, 2], "max_auc": [0.4, 7], "sample": [10, 60.5]}.get(name, [])
+    for value in wrong:
+        with pytest.raises(InputError, match=f"(?s){name} is .*Expected a (whole )?number"):
+            CHECKS[check][0](None, None, **{name: value})
+
+
+def test_nothing_measured_has_no_value():
+    before = pd.DataFrame({"x": np.arange(200.0), "target": [0, 1] * 100})
+    result = check_association(before, before[:0], roles=Roles(target="target"))
+    [whole] = [v for v in result.verdicts if v.statistic.about == "dataset"]
+    assert (whole.outcome, whole.statistic.value) == ("unknown", None)
+
+
+def test_a_target_named_target_is_named_once():
+    rng = np.random.default_rng(0)
+    before = pd.DataFrame({"x": rng.normal(size=2000), "target": rng.integers(0, 2, 2000)})
+    result = check_association(before[:1000], before[1000:], roles=Roles(target="target"))
+    assert "target target" not in str(result.to_dict())
+    assert "target 'target'" not in str(result.to_dict())
+
+
+def test_a_reference_without_the_time_is_one_without_order_for_every_check():
+    rng = np.random.default_rng(0)
+    words = [" ".join(rng.choice(["room", "bed", "view", "staff", "quiet"], 8)) + f" {k % 600}" for k in range(1200)]
+    frame = pd.DataFrame({"x": rng.normal(size=1200), "y": rng.integers(0, 2, 1200), "said": words})
+    now, roles = frame[600:].assign(at=pd.date_range("2024-01-01", periods=600, freq="h")), Roles(time="at", target="y")
+    for check, _ in CHECKS.values():
+        assert check(frame[:600], now, roles=roles).outcome in ("passed", "unknown"), check
+        assert (
+            check(Baseline(profile(frame[:600]), None), now, roles=roles).outcome if check in (check_drift, check_watch) else True
+        )
+        with pytest.raises(InputError, match="the reference has no column 'at'"):
+            check(frame[:600], frame[600:], roles=roles)
+    found = next(v for v in check_drift(frame[:600], now, roles=roles).verdicts if v.statistic.about == "at")
+    assert found.outcome == "skipped"

@@ -126,3 +126,11 @@ def test_a_watch_goes_on_only_from_a_state_of_the_same_settings():
         assert not goes_on(mark, **same | other)(state)
     assert not goes_on("another", **same)(state)
     assert not goes_on(mark, **same)({"association": {}})
+
+
+def test_chunks_of_too_few_rows_are_refused():
+    frame = pd.DataFrame({"at": np.arange(500.0), "x": np.arange(500.0)})
+    for every in ("1 rows", "29 rows"):
+        with pytest.raises(InputError, match="at least 30"):
+            baseline(frame, roles=Roles(time="at"), every=every)
+    assert len(baseline(frame, roles=Roles(time="at"), every="30 rows").chunks) == 17

@@ -13,6 +13,7 @@ from prodnb import chunks as module
 from prodnb.chunks import EVERY, OTHER, SEASONS, Chunks, choose_every, count_chunks
 from prodnb.embedded import kept
 from prodnb.errors import InputError
+from prodnb.events import count_events, event_time
 from prodnb.profile import profile
 from prodnb.tables import open_table
 
@@ -314,3 +315,34 @@ def test_hours_since_1970_in_utc():
     assert count_chunks(
         pa.table({"w": [datetime(1970, 1, 2, 3, tzinfo=UTC)], "x": [1]}), profile(pa.table({"x": [1]})), "w", every="hour"
     ).labels == ("1970-01-02 03:00",)
+
+
+@pytest.mark.parametrize(("freq", "every"), [("D", "day"), ("W-MON", "week"), ("MS", "month"), ("h", "hour")])
+def test_chunks_are_no_finer_than_the_times(freq, every):
+    """Dates at midnight are no hours: blocks of hours would be a day apart, and counted as an hour long."""
+    frame = pd.DataFrame({"t": np.repeat(pd.date_range("2024-01-01", periods=30, freq=freq), 40)})
+    assert choose_every(frame, "t") == every
+    assert choose_every(frame, "t", also=frame) == every
+
+
+def test_chunks_by_month_are_a_week_at_least():
+    frame = pd.DataFrame({"t": np.repeat(pd.date_range("2024-01-01", periods=100, freq="D"), 40)})
+    assert (choose_every(frame, "t"), choose_every(frame, "t", season="month")) == ("day", "week")
+
+
+def test_a_text_is_a_time_if_it_is_one_and_no_zone_is_guessed():
+    frame = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=100, freq="h"), "x": np.arange(100.0)})
+    known = profile(frame)
+
+    def counted(*times):
+        return count_events([{"t": t, "x": 1.0} for t in times], known, "t", every="day")
+
+    for same in ("2024-01-02T23:30:00", "2024-01-03T00:30:00+01:00", "2024-01-02 23:30", "2024-01-02T23:30:00Z"):
+        assert event_time(same) == event_time(datetime(2024, 1, 2, 23, 30, tzinfo=UTC))
+        assert counted(same).labels == ("2024-01-02",)
+    for wrong in ("yesterday", "", "1704067200", [1], True, object()):
+        with pytest.raises(InputError, match="ISO 8601"):
+            counted(wrong)
+    with pytest.raises(InputError, match=r"zone.*UTC"):
+        counted("2024-01-02T23:30:00", datetime(2024, 1, 2, tzinfo=UTC))
+    assert counted(None, pd.NA, pd.NaT, float("nan")).untimed == 4

@@ -9,11 +9,10 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("checks", "more", "flags", "code"),
     [
-        (["passes", "warns"], "", [], 0),
+        (["passes", "warns", "skips"], "", [], 0),
         (["passes", "warns"], "", ["--strict"], 1),
         (["doubts"], "", [], 1),
         (["doubts"], "[gate]\nallow_unknown = doubts\n", [], 0),
-        (["skips"], "", [], 0),
         (["skips"], "[gate]\nrequired = skips\n", [], 1),
     ],
 )

@@ -384,7 +384,7 @@ def test_a_number_may_be_the_clock_and_a_text_may_not():
 def winters(start: str, days: int, seed: int, warmer: float = 0.0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     when = pd.date_range(start, periods=days * 12, freq="2h")
-    season = 10 * np.cos(2 * np.pi * when.dayofyear / 365.25)
+    season = 10 * np.cos(2 * np.pi * when.day_of_year / 365.25)
     return pd.DataFrame(
         {"when": when, "cold": season + rng.normal(size=len(when)) - warmer, "sky": rng.choice(["grey", "blue"], len(when))}
     )

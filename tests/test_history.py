@@ -8,7 +8,7 @@ from pages import results
 from project import RESULT, prodnb, write_project, write_template
 
 from prodnb.archive import Folder, load_records, load_run, open_archive, read_json, run_ids, write_run
-from prodnb.history import model_importance, past_records, read_history
+from prodnb.history import go_on_from, model_importance, past_records, read_history
 from prodnb.record import Record, Run, canonical, sha256
 from prodnb.settings import load_settings
 from prodnb.verdict import CheckResult, result_html, result_text, skip
@@ -23,13 +23,13 @@ def shows_state(check: str, state: dict) -> str:
 
 
 def made_run(
-    n: int, check: str = "drift", *, project: str = "demo", state: dict | None = None, cause=None, tables=None
+    n: int, check: str = "drift", *, project: str = "demo", state: dict | None = None, cause=None, tables=None, then=()
 ) -> tuple[Run, dict]:
-    result = CheckResult(check, [skip("nothing")], tables or {}, state=state).to_dict()
+    shown = [CheckResult(check, [skip("nothing")], tables or {}, state=s).to_dict() for s in (state, *then)]
     facts = dict.fromkeys(("template_digest", "settings_digest", "notebook_digest", "report_digest"), "0" * 64)
     facts |= {"parameters": {}, "inputs": [], "environment": {}, "resources": {}, "started": "", "seconds": 1.0, "run_by": None}
     outcome = "errored" if cause else "skipped"
-    record = Record(check=check, results=[result], outcome=outcome, cause=cause, previous=None, **facts)
+    record = Record(check=check, results=shown, outcome=outcome, cause=cause, previous=None, **facts)
     listed = [{"check": check, "id": record.id, "outcome": outcome}]
     about = {"question": None, "owner": None, "runbook": None, "started": f"day {n}", "seconds": 1.0, "files": {}}
     run = Run(id=f"202601{n:02}T000000Z-00000000", project=project, outcome=outcome, records=listed, **about)
@@ -149,10 +149,43 @@ def test_only_two_files_of_a_run_are_read_and_not_of_every_run(settings, monkeyp
     read.clear()
     assert read_history(settings, "cost") is None
     assert {p.rpartition("/")[2] for p in read} == {"run.json"}
-    monkeypatch.setattr("prodnb.history.MOST_RUNS", 3)
+    monkeypatch.setattr("prodnb.history.MOST_FOLDERS", 3)
     read.clear()
     assert read_history(settings, "cost") is None
     assert len(read) == 3
+    monkeypatch.setattr("prodnb.history.MOST_RUNS", 2)
+    read.clear()
+    assert len(list(past_records(settings, "drift"))) == 2
+    assert len(read) == 4
+
+
+def test_runs_of_other_checks_do_not_make_a_state_forgotten(settings, monkeypatch):
+    monkeypatch.setattr("prodnb.history.MOST_RUNS", 5)
+    kept(settings, made_run(1, state={"n": 1}), *(made_run(n, "cost") for n in range(2, 20)))
+    assert read_history(settings, "drift").state == {"n": 1}
+
+
+def test_the_state_of_the_watch_is_found_among_those_of_other_checks(settings):
+    kept(settings, made_run(1, state={"watch": {"alpha": 0.05}}, then=[{"association": {}}]))
+    assert read_history(settings, "drift").state == {"watch": {"alpha": 0.05}}
+    assert read_history(settings, "drift", want=lambda s: "association" in s).state == {"association": {}}
+    assert len(read_history(settings, "drift").results) == 2
+
+
+def test_what_is_gone_on_from_knows_the_newest_state(settings):
+    def fits(state):
+        return state["watch"] == "a"
+
+    assert go_on_from(settings, "drift", fits) is None
+    kept(settings, made_run(1, state={"watch": "b"}))
+    past = go_on_from(settings, "drift", fits)
+    assert (past.state, past.newest) == ({"watch": "b"}, None)
+    kept(settings, made_run(2, state={"watch": "a"}))
+    past = go_on_from(settings, "drift", fits)
+    assert (past.state, past.newest) == ({"watch": "a"}, None)
+    kept(settings, made_run(3, state={"watch": "c"}), made_run(4))
+    past = go_on_from(settings, "drift", fits)
+    assert (past.state, past.newest.state, past.newest.started) == ({"watch": "a"}, {"watch": "c"}, "day 3")
 
 
 def test_an_archive_in_memory(tmp_path):

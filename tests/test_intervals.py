@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from prodnb.intervals import bootstrap_counts, clopper_pearson, newcombe, quantile_interval, wilson
+from prodnb.intervals import clopper_pearson, distance_interval, newcombe, quantile_interval, wilson
 
 CASES = [(0, 1), (1, 1), (0, 30), (30, 30), (3, 100), (250, 1000), (1, 10**6), (999_999, 10**6)]
 LEVELS = [0.8, 0.95, 1 - 0.05 / 2000]
@@ -61,12 +61,13 @@ def test_quantile_interval_refuses_nan():
         quantile_interval([1.0, np.nan], 0.5)
 
 
-def test_bootstrap_holds_its_value_and_its_seed():
-    def share(counts):
-        return counts[..., 0] / counts.sum(-1)
+def test_a_distance_holds_its_value_and_its_seed():
+    def distance(a, b):
+        return 0.5 * np.abs(a / a.sum(-1, keepdims=True) - b / b.sum(-1, keepdims=True)).sum(-1)
 
-    low, high = bootstrap_counts(share, [30, 70], repeats=4000)
-    assert (low, high) == bootstrap_counts(share, [30, 70], repeats=4000)
-    assert (low, high) != bootstrap_counts(share, [30, 70], repeats=4000, seed=1)
-    np.testing.assert_allclose((low, high), wilson(30, 100), atol=0.02)
-    assert bootstrap_counts(share, [0, 70]) == (0.0, 0.0)
+    options = {"p": 1e-9, "squared": True, "repeats": 2000}
+    low, high = distance_interval(distance, [30_000, 70_000], [60, 40], **options)
+    assert (low, high) == distance_interval(distance, [30_000, 70_000], [60, 40], **options)
+    assert (low, high) != distance_interval(distance, [30_000, 70_000], [60, 40], seed=1, **options)
+    np.testing.assert_allclose((low, high), np.array(wilson(60, 100)) - 0.3, atol=0.02)
+    assert distance_interval(distance, [0, 70], [0, 7], p=1, squared=True) == (0.0, 0.0)

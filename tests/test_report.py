@@ -2,6 +2,8 @@
 
 import base64
 import copy
+import subprocess
+import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -490,3 +492,10 @@ def test_text_has_contrast(real, tab, tmp_path):
       return found;
     })()""")
     assert low == []
+
+
+def test_a_runner_that_makes_an_index_loads_no_converter():
+    """The converter and what it imports take seconds, and only the workers, which make the pages of checks, need them."""
+    code = "import sys; from prodnb.report import _plain; print(_plain('\\x1b[1;31mred\\x1b[0m'), 'nbconvert' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["red", "False"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from prodnb.bets import bet_weights, design_effects, directions, log_bets, log_moment, ordered_scores, without_seldom
+from prodnb.bets import bet_weights, log_bets, log_moment, ordered_scores, without_seldom
 from prodnb.sequential import (
     Monitor,
     e_bh,
@@ -130,26 +130,6 @@ def test_levels_named_by_luck_do_not_alarm():
     assert (before.tolist(), now.tolist()) == ([[500, 0, 100, 0]], [[50, 0, 10, 0]])
 
 
-def test_design_effects_see_what_hangs_together_and_nothing_else():
-    rng, found = np.random.default_rng(0), []
-    for _ in range(200):
-        found.append(design_effects(rng.multinomial(100, np.full(8, 1 / 8), 30)[:, None], ordered=6))
-    found = np.array(found)
-    assert found.shape == (200, directions(8, 6))
-    assert ((found > 1).mean(0) < 0.12).all()
-    assert found.max() < 4
-    rho = 0.05
-    shift = rng.normal(0, np.sqrt(rho), 60)
-    edges = np.r_[-np.inf, stats.norm.ppf(np.arange(1, 8) / 8), np.inf]
-    blocks = np.array([np.histogram(rng.normal(s, np.sqrt(1 - rho), 100), edges)[0] for s in shift])[:, None]
-    assert 3 < design_effects(blocks, ordered=8)[0] < 12  # 1 + 99 rho = 6
-    assert (design_effects(blocks[:2], ordered=8) == 1).all()
-    season = np.column_stack([np.ones(60), np.cos(2 * np.pi * np.arange(60) / 12)])
-    waves = np.array([np.histogram(rng.normal(s, 1, 100), edges)[0] for s in season[:, 1]])[:, None]
-    assert design_effects(waves, ordered=8)[0] > 20
-    assert design_effects(waves, ordered=8, explained=season)[0] < 3
-
-
 def test_starts_sum_to_one_for_ever():
     for looks in (1, 10, 1000):
         assert start_weights(1, looks).sum() + weight_left(looks) == pytest.approx(1)
@@ -259,3 +239,11 @@ def test_new_extremes_are_a_fair_bet_if_the_old_ones_are_counted_with_them():
 
     assert mean(1).max() < 1.02
     assert mean(0).max() > 1.5  # as if the reference had none: not fair
+
+
+def test_formulas_are_whole():
+    """A backslash that was read as an escape leaves a tab or a bell where a letter was."""
+    words = smallest_sustained.__doc__
+    assert r"\theta" in words
+    assert r"\frac{K}{\alpha" in words
+    assert not {c for c in words if ord(c) < 32} - {"\n"}

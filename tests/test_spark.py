@@ -15,6 +15,8 @@ from prodnb.chunks import choose_every, count_chunks
 from prodnb.grouped import count_groups
 from prodnb.lean import lean_profile
 from prodnb.profile import profile
+from prodnb.tables import open_table
+from prodnb.text_columns import find_embeddings, find_texts, text_properties, usable
 
 pytestmark = pytest.mark.slow
 NOT_ADDITIVE = ("distinct", "distinct_error", "distinct_most", "mean", "sd", "type")
@@ -166,3 +168,16 @@ def test_a_lean_profile_is_the_same(spark, tmp_path):
     for column in one.columns:
         assert column.cells.tolist() == two[column.name].cells.tolist(), column.name
         assert (column.low, column.high) == (two[column.name].low, two[column.name].high)
+
+
+def test_properties_of_texts_are_the_same(spark, tmp_path):
+    said, numbers = ["Zürich: 12 Rooms.  Nice! Yes", "ok", " ÄÖ  lead", " ", None], list(range(5))
+    vectors = [[1.0, 2.0], [1.0], None, [1.0, float("nan")], [3.0, 4.0]]
+    texts = pa.table({"t": said, "n": numbers, "v": vectors})
+    pq.write_table(texts, tmp_path / "texts.parquet")
+    there, here = spark.read_parquet(str(tmp_path / "texts.parquet")), open_table(texts)
+    both = [text_properties(t, "t", ["n"]).order_by("n").to_pyarrow().to_pylist() for t in (there, here)]
+    assert both[0] == both[1]
+    assert find_texts(there, ["t"])[0] == find_texts(here, ["t"])[0]
+    assert find_embeddings(there, ["v"]) == find_embeddings(here, ["v"])
+    assert [int(usable(t.v, 2).sum().to_pyarrow().as_py()) for t in (there, here)] == [2, 2]

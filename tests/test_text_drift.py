@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import unicodedata
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 
 from prodnb.inputs import Roles
 from prodnb.tables import open_table
-from prodnb.text_columns import find_embeddings, find_texts, text_properties, usable
+from prodnb.text_columns import find_texts, text_properties
 from prodnb.text_drift import check_text_drift, embedding_tests, standardised
 from prodnb.text_terms import carrying_terms, score_texts, word_array
 
@@ -65,31 +64,6 @@ def test_properties_are_those_that_python_counts():
         assert row["t: digits"] == pytest.approx(len(re.findall("[0-9]", text)) / len(text))
         assert row["t: capitals"] == pytest.approx(sum(unicodedata.category(c) == "Lu" for c in text) / len(text))
         assert row["t: non-ASCII"] == pytest.approx(sum(ord(c) > 127 for c in text) / len(text))
-
-
-@pytest.mark.slow
-def test_properties_are_the_same_on_spark():
-    pytest.importorskip("pyspark", reason="needs pyspark: pip install pyspark")
-    if not shutil.which("java"):
-        pytest.skip("needs Java 17, which is not on this machine")
-    import ibis
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
-    try:
-        said, numbers = ["Zürich: 12 Rooms.  Nice! Yes", "ok", " ÄÖ  lead", " ", None], list(range(5))
-        vectors = [[1.0, 2.0], [1.0], None, [1.0, float("nan")], [3.0, 4.0]]
-        rows = list(zip(said, numbers, vectors, strict=True))
-        spark = ibis.pyspark.connect(session)
-        session.createDataFrame(rows, "t string, n long, v array<double>").createOrReplaceTempView("texts")
-        there, here = spark.table("texts"), open_table(pa.table({"t": said, "n": numbers, "v": vectors}))
-        both = [text_properties(t, "t", ["n"]).order_by("n").to_pyarrow().to_pylist() for t in (there, here)]
-        assert both[0] == both[1]
-        assert find_texts(there, ["t"])[0] == find_texts(here, ["t"])[0]
-        assert find_embeddings(there, ["v"]) == find_embeddings(here, ["v"])
-        assert [int(usable(t.v, 2).sum().to_pyarrow().as_py()) for t in (there, here)] == [2, 2]
-    finally:
-        session.stop()
 
 
 def test_a_new_topic_fails_and_the_same_topics_pass():
@@ -252,3 +226,28 @@ def test_roles_leave_out_and_time_makes_blocks():
     assert not any(v.statistic.about.startswith("note") for v in result.verdicts)
     assert verdict(result, "mail").outcome in ("passed", "warned")
     assert verdict(result, "v: distance").statistic.method.count("blocks of rows") == 1
+
+
+def test_detectable_is_at_the_level_of_all_tests_together():
+    """Five columns, each told by itself, or all at once: what would have been seen is more where the level is shared."""
+    rng, n = np.random.default_rng(7), 400
+    columns = {f"t{k}": texts(rng, 2 * n) for k in range(3)} | {f"v{k}": lists(rng, 2 * n) for k in range(2)}
+    frame = pd.DataFrame(columns)
+    together = check_text_drift(frame[:n], frame[n:])
+    shared = check_text_drift(frame[["t0"]][:n], frame[["t0"]][n:], alpha=0.05 / 7)
+    alone = check_text_drift(frame[["t0"]][:n], frame[["t0"]][n:])
+    assert verdict(together, "t0").statistic.detectable == pytest.approx(verdict(shared, "t0").statistic.detectable)
+    assert verdict(together, "t0").statistic.detectable > verdict(alone, "t0").statistic.detectable
+    one = check_text_drift(frame[["v0"]][:n], frame[["v0"]][n:], alpha=2 * 0.05 / 7)
+    about = "v0: distance"
+    assert verdict(together, about).statistic.detectable == pytest.approx(verdict(one, about).statistic.detectable)
+
+
+@pytest.mark.parametrize("held", [4, 19])
+def test_a_term_that_few_texts_hold_is_not_named(held):
+    rng = np.random.default_rng(8)
+    new = [t + (" zebra" if k < held else "") + " refund" for k, t in enumerate(texts(rng, 300))]
+    result = check_text_drift(pd.DataFrame({"mail": texts(rng, 300)}), pd.DataFrame({"mail": new}))
+    shown = json.dumps(result.to_dict())
+    assert "refund" in shown
+    assert "zebra" not in shown

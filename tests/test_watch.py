@@ -400,6 +400,252 @@ def test_a_season_that_the_reference_lacks_is_not_passed():
     assert "the reference has no rows of their season" in message(result, "dataset")
 
 
+# from day to day
+
+
+def day_by_day(reference: pd.DataFrame, batches: list[pd.DataFrame]) -> list:
+    results, state, known = [], None, baseline(reference, roles=ROLES, every="day")
+    for batch in batches:
+        past = SimpleNamespace(state=json.loads(json.dumps(state))) if state else None
+        results.append(check_watch(known, batch, roles=ROLES, past=past))
+        state = results[-1].state
+    return results
+
+
+@pytest.fixture(scope="module", params=["dates", "times"])
+def stream(request) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(11)
+    frame = days(rng, 50)[["at", "normal", "town", "even"]].assign(target=rng.random(3000) < 0.5)
+    if request.param == "dates":
+        frame["at"] = frame["at"].dt.normalize()
+    return frame[: 38 * 60], frame[38 * 60 :].reset_index(drop=True)
+
+
+def windows(current: pd.DataFrame, how: str) -> list[pd.DataFrame]:
+    last = [60 * d for d in range(2, 12, 3)] if how == "new" else [60 * d for d in range(7, 11)]
+    if current["at"].dt.hour.any():
+        last = [n + 25 for n in last]  # a job at ten o'clock
+    starts = {"new": [0, *last[:-1]], "growing": [0] * 4, "window": [max(n - 7 * 60, 0) for n in last]}[how]
+    return [current[a:b] for a, b in zip(starts, last, strict=True)]
+
+
+@pytest.mark.parametrize("how", ["new", "growing", "window"])
+def test_a_daily_job_counts_every_row_once_however_it_hands_them_over(stream, how):
+    reference, current = stream
+    batches = windows(current, how)
+    results = day_by_day(reference, batches)
+    for batch, result in zip(batches, results, strict=True):
+        given = batch.index[-1] + 1 - batches[0].index[0]
+        watch = result.state["watch"]
+        pending = sum(watch["pending"]["rows"]) if watch["pending"] else 0
+        assert watch["rows"] + pending == given
+        assert outcomes(result)["dataset"] != "failed"
+        assert "not looked at" not in message(result, "dataset")
+    assert outcomes(results[-1])["dataset"] == "passed"
+    assert any("were counted in an earlier look" in n for n in results[-1].notes) == (how != "new")
+
+
+def test_one_row_of_the_year_2099_does_not_blind_the_watch(quiet):
+    reference, current = quiet
+    current = changed(current, "shift")
+    first = current[: 10 * 60].copy()
+    first.loc[5, "at"] = pd.Timestamp("2099-12-31")
+    one, two = day_by_day(reference, [first, current[10 * 60 :]])
+    assert "1 row of a time that cannot be (2099-12-31" in message(one, "dataset")
+    assert one.state["watch"]["rows"] == 599
+    assert list(alarms(two)) == ["normal"]
+    assert (two.state["watch"]["count"], two.state["watch"]["rows"]) == (50, 2999)
+    many = current[: 10 * 60].copy()
+    many.loc[many.index[:60], "at"] = pd.Timestamp("2099-12-31")
+    [result] = day_by_day(reference, [many])
+    assert outcomes(result)["dataset"] == "unknown"
+    assert "but 10 % of the current rows were not looked at" in message(result, "dataset")
+    [result] = day_by_day(reference, [many[:60]])
+    assert outcomes(result)["dataset"] == "unknown"
+    assert "60 rows of a time that cannot be" in message(result, "dataset")
+
+
+def test_a_number_far_beyond_the_rest_does_not_blind_the_watch(quiet):
+    reference, current = (t.assign(at=np.arange(3000) + 3000 * i) for i, t in enumerate(quiet))
+    now = changed(current, "shift")
+    first = now[:600].copy()
+    first.loc[[7, 8], "at"] = [10**9, 10**15]
+    one = check_watch(reference, first, roles=ROLES, every="100 rows")
+    assert "2 rows of a time that cannot be (1000000000 to 1e+15" in message(one, "dataset")
+    two = check_watch(reference, now[600:], roles=ROLES, every="100 rows", past=SimpleNamespace(state=one.state))
+    assert list(alarms(two)) == ["normal"]
+    pause = current.assign(at=current["at"] + 10**6)
+    assert check_watch(reference, pause, roles=ROLES, every="100 rows").state["watch"]["rows"] == 3000
+
+
+def test_an_event_of_the_future_is_no_look(quiet):
+    watch = start_watch(baseline(quiet[0], roles=ROLES, every="day"), ROLES)
+    row = quiet[1].iloc[0].to_dict()
+    odd = watch.update([row | {"at": pd.Timestamp("2099-01-01")}, row])
+    assert (odd.waiting, odd.arrived.beyond, odd.last) == (1, 1, row["at"].timestamp())
+
+
+def test_a_time_after_today_is_believed_where_the_reference_holds_such(quiet):
+    ahead = [t.assign(at=t["at"] + pd.Timedelta(days=365 * 60)) for t in quiet]
+    result = check_watch(*ahead, roles=ROLES, every="day")
+    assert outcomes(result)["dataset"] in ("passed", "unknown")
+    past = [quiet[0].assign(at=ahead[1]["at"]), quiet[1].assign(at=ahead[0]["at"])]
+    assert check_watch(*past, roles=ROLES, every="day").state["watch"]["rows"] == 3000
+
+
+def test_late_rows_are_counted_where_they_can_be_told(stream):
+    reference, current = stream
+    late = current.index % 60 == 7
+    morning = current[: 5 * 60]
+    results = day_by_day(reference, [morning[~late[: 5 * 60]], morning, current[: 6 * 60], current[: 6 * 60]])
+    assert [r.state["watch"]["rows"] + sum((r.state["watch"]["pending"] or {"rows": []})["rows"]) for r in results] == [
+        295, 300, 360, 360
+    ]  # fmt: skip
+    assert "5 rows of chunks that were looked at before came later and were counted now" in message(results[1], "dataset")
+    assert "no new rows came: all 360 current rows were counted before" in message(results[3], "dataset")
+    assert results[2].state["watch"] == results[3].state["watch"]
+    assert outcomes(results[3]) == outcomes(results[2])
+
+
+def test_late_rows_that_cannot_be_told_are_counted_and_not_passed(stream):
+    reference, current = stream
+    few = pd.concat([current[3 * 60 : 3 * 60 + 2], current[8 * 60 : 11 * 60]])
+    results = day_by_day(reference, [current[: 8 * 60], few, current[3 * 60 : 3 * 60 + 20]])
+    assert "2 rows up to 2024-02-" in message(results[1], "dataset")
+    assert "could not be told from rows counted before" in message(results[1], "dataset")
+    assert outcomes(results[1])["dataset"] == "passed"
+    assert outcomes(results[2])["dataset"] == "unknown"
+    assert "but 100 % of the current rows were not looked at" in message(results[2], "dataset")
+    assert "no new rows came" in message(results[2], "dataset")
+    assert any("20 rows up to" in n for n in results[2].notes)
+    assert results[2].state["watch"]["rows"] == results[1].state["watch"]["rows"]
+
+
+def test_another_half_of_a_day_with_dates_only_is_counted_or_told():
+    frame = days(np.random.default_rng(2), 60).assign(at=lambda t: t["at"].dt.normalize())
+    reference, current = frame[: 50 * 60], frame[50 * 60 :]
+    halves = day_by_day(reference, [current[: 9 * 60 + 30], current[9 * 60 + 30 :]])
+    assert outcomes(halves[1])["dataset"] == "unknown"
+    assert "30 rows up to 2024-02-29 could not be told" in message(halves[1], "dataset")
+
+
+def test_a_target_that_is_known_later_is_no_new_row(stream):
+    reference, current = stream
+    roles = Roles(time="at", target="target")
+    batches = [
+        current[: 60 * d].assign(target=lambda t, d=d: t.target.astype(object).where(t.index < 60 * (d - 1))) for d in range(4, 8)
+    ]
+    state = None
+    for batch in batches:
+        past = SimpleNamespace(state=state) if state else None
+        result = check_watch(reference, batch, roles=roles, every="day", past=past)
+        state = result.state
+        assert "not looked at" not in message(result, "dataset")
+        assert state["watch"]["rows"] == len(batch)
+
+
+def test_rows_without_a_time_are_told_every_day_and_not_passed_if_many(quiet):
+    reference, current = quiet
+    now = current[20 * 60 : 30 * 60].copy()
+    now.loc[now.index[:100], "at"] = pd.NaT
+    results = day_by_day(reference, [current[: 20 * 60], now])
+    assert "100 rows without a time were not looked at" in message(results[1], "dataset")
+    assert outcomes(results[1])["dataset"] == "unknown"
+
+
+# an alarm is not forgotten
+
+
+def test_an_alarm_that_is_not_gone_on_from_is_told(quiet):
+    reference, current = quiet
+    alarmed = check_watch(reference, changed(current, "shift"), roles=ROLES, every="day")
+    past = SimpleNamespace(state=alarmed.state)
+    words = r"an alarm of 2024-03-2\d on column normal, by other settings, is not gone on from"
+    state = None
+    for options in ({"alpha": 0.04}, {"season": "day_of_week"}, {"every": "week"}):
+        other = check_watch(reference, current, roles=ROLES, past=past, **{"every": "day"} | options)
+        assert re.search(words, message(other, "dataset"))
+        assert outcomes(other)["dataset"] in ("warned", "unknown")
+        state = state or other.state
+    assert outcomes(check_watch(reference, current, roles=ROLES, every="day", alpha=0.04, past=past))["dataset"] == "warned"
+    again = SimpleNamespace(state=state)  # the next day it is still not forgotten
+    assert re.search(words, message(check_watch(reference, current, roles=ROLES, every="day", alpha=0.04, past=again), "dataset"))
+    fits = check_watch(reference, current[:600], roles=ROLES, every="day", alpha=0.04)
+    both = SimpleNamespace(state=fits.state, newest=past)
+    told = check_watch(reference, current, roles=ROLES, every="day", alpha=0.04, past=both)
+    assert re.search(words, message(told, "dataset"))
+    assert told.state["watch"]["count"] == 50
+    accepted = check_watch(reference[:-60], current, roles=ROLES, every="day", past=past)
+    assert "on column normal, against another reference, is not gone on from" in message(accepted, "dataset")
+    later = check_watch(reference[:-60], current, roles=ROLES, every="day", past=SimpleNamespace(state=accepted.state))
+    assert "not gone on from" not in message(later, "dataset")
+    assert outcomes(later)["dataset"] == "passed"
+
+
+def test_what_cannot_look_carries_the_state_on(quiet):
+    reference, current = quiet
+    alarmed = check_watch(reference, changed(current, "shift"), roles=ROLES, every="day")
+    past = SimpleNamespace(state=alarmed.state)
+    for pair, roles in (
+        ((reference, current.drop(columns="at")), ROLES),
+        ((reference, current.assign(at="x")), ROLES),
+        ((reference, None), ROLES),
+        ((reference, current), Roles()),
+    ):
+        assert check_watch(*pair, roles=roles, every="day", past=past).state == alarmed.state
+
+
+# words
+
+
+def test_where_the_rows_lie_is_said_right(quiet):
+    reference, current = quiet
+
+    def said(rows: pd.DataFrame) -> str:
+        return message(check_watch(reference, rows, roles=ROLES, every="day"), "dataset")
+
+    assert "lie inside the time of the reference, 2024-01-01 to 2024-02-19" in said(reference[600:1800])
+    part = said(pd.concat([reference[-120:], current[:600]]))
+    assert "overlap the time of the reference, 2024-01-01 to 2024-02-19, by 120 rows" in part
+    before = reference.assign(at=reference["at"] - pd.Timedelta(days=30))
+    assert "begin before the reference, which begins at 2024-01-01, and overlap" in said(before)
+    assert not re.search("inside|overlap|older|begin", said(current))
+
+
+def test_waiting_rows_name_their_period_and_grammar_is_right(quiet):
+    reference, current = quiet
+    result = check_watch(reference, current[: 10 * 60 + 1], roles=ROLES, every="day")
+    assert "1 row waits for others, to be looked at next (2024-03-01)" in message(result, "dataset")
+    one = check_watch(reference[:1], current, roles=ROLES, every="day")
+    assert "a reference of 1 row is too small" in message(one, "normal")
+    strange = check_watch(reference, current.assign(wide=current.town), roles=ROLES, every="day")
+    assert outcomes(strange)["wide"] == "unknown"
+    assert "check_drift judges it" in message(strange, "wide")
+
+
+def test_a_column_named_dataset_is_not_the_data_set(quiet):
+    reference, current = (t.rename(columns={"normal": "dataset"}) for t in (quiet[0], changed(quiet[1], "shift")))
+    result = check_watch(reference, current, roles=ROLES, every="day")
+    found = [v.statistic.about for v in result.verdicts]
+    assert len(found) == len(set(found)) == 7
+    assert outcomes(result)["dataset (column)"] == "failed"
+    assert "first dataset in chunk" in message(result, "dataset")
+    assert {r["column"] for r in result.tables["change points"]} == {"dataset"}
+
+
+def test_the_column_that_tells_the_season_is_watched_itself(quiet):
+    reference, current = quiet
+    result = check_watch(reference, changed(current, "mix"), roles=ROLES, every="day", season="town")
+    assert list(alarms(result)) == ["town"]
+    assert alarms(result)["town"][3][:7] == "2024-03"
+    again = check_watch(reference, current, roles=ROLES, every="day", season="town")
+    assert outcomes(again)["town"] == "passed"
+    more = check_watch(
+        reference, changed(current, "mix"), roles=ROLES, every="day", season="town", past=SimpleNamespace(state=again.state)
+    )
+    assert outcomes(more)["town"] == "passed"
+
+
 # real data
 
 
