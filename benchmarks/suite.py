@@ -1,12 +1,15 @@
-"""`prodnb run` against plain papermill on the same notebooks: `python benchmarks/suite.py [small | flights | starts]...`.
+"""`prodnb run` against plain papermill on the same notebooks: `python benchmarks/suite.py [small | one | flights | starts | cells | runs]...`.
 
 Every way executes the same templates with the same settings in new processes, in one run of this script, in turn; what `prodnb run`
 does beyond papermill (fingerprints, pages, records, archive, MLflow where the settings name it) is inside its time. Only ratios of one
 run of this script mean anything on a machine that others use too.
 
-small    ten small notebooks, made in a temporary folder: cold, warm, and one alone
-flights  the project's own checks on the flights example (making it is not timed)
-starts   200 kernels asked of one server at the same moment, and 200 notebooks, 20 at a time
+small    ten small notebooks, made in a temporary folder: cold and warm
+one      one of them alone
+flights  the project's own checks on the flights example (making it is not timed): cold, warm, and without forking
+starts   200 kernels asked of one server at the same moment
+cells    what a cell costs: a notebook of 200 cells, less what the same cells cost a bare client
+runs     1,000 notebooks one after the other, and 200 of them 20 at a time: memory, files and processes (long; only if named)
 """
 
 import concurrent.futures
@@ -21,6 +24,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from prodnb.forked import Server, start_server  # noqa: E402
+
 PRODNB = [sys.executable, "-m", "prodnb"]
 REPEATS = int(os.environ.get("REPEATS", "3"))
 COLUMNS = "pd.DataFrame({'a': np.arange(1000.0), 'b': list('xy') * 500})"
@@ -105,17 +111,26 @@ def small_project(scratch: Path) -> tuple[Path, list[str]]:
 
 
 def small(scratch: Path) -> None:
-    """Ten small notebooks, and one."""
+    """Ten small notebooks."""
     folder, names = small_project(scratch)
-    for title, part in (("ten small notebooks", names), ("one small notebook", names[:1])):
-        ways = {"papermill one by one": lambda part=part: papermill(folder, part, 1)}
-        if len(part) > 1:
-            ways["papermill two at a time"] = lambda part=part: papermill(folder, part, 2)
-        ways |= {
-            "prodnb run, cold": lambda part=part: ours(folder, part),
-            "prodnb run, warm": lambda part=part: warm(folder, part),
-        }
-        compare(title, ways)
+    compare(
+        "ten small notebooks (wanted: cold 8 and 4.5 x, warm 14 and 8 x)",
+        {
+            "papermill one by one": lambda: papermill(folder, names, 1),
+            "papermill two at a time": lambda: papermill(folder, names, 2),
+            "prodnb run, cold": lambda: ours(folder, names),
+            "prodnb run, warm": lambda: warm(folder, names),
+        },
+    )
+
+
+def one(scratch: Path) -> None:
+    """One small notebook, with a model in it."""
+    folder, names = small_project(scratch / "one")
+    compare(
+        "one small notebook (wanted: cold 0.91 x or more)",
+        {"papermill": lambda: papermill(folder, names[2:3], 1), "prodnb run, cold": lambda: ours(folder, names[2:3])},
+    )
 
 
 def flights(scratch: Path) -> None:
@@ -132,37 +147,96 @@ def flights(scratch: Path) -> None:
             "papermill two at a time": lambda: papermill(folder, names, 2),
             "prodnb run, cold": lambda: ours(folder, names),
             "prodnb run, warm": lambda: warm(folder, names),
+            "prodnb run --no-fork": lambda: ours(folder, [*names, "--no-fork"]),
         },
     )
 
 
-def starts(scratch: Path) -> None:
-    """Many kernels at once."""
+def started() -> Server:
+    """Start a server for kernels."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from test_forked import LIBRARIES, start_many, start_processes
-
-    from prodnb.forked import start_server
+    from test_forked import LIBRARIES
 
     server = start_server("kernel", LIBRARIES, os.environ)
     if why := server.refused():
         sys.exit(why)
+    return server
+
+
+def starts(scratch: Path) -> None:
+    """Many kernels at once."""
+    server = started()
+    from test_forked import start_processes
+
     start = time.perf_counter()
     failures = sum(code != 0 for code in start_processes(server, 200))
     print(f"\n200 kernels at the same moment: {failures} failures, {time.perf_counter() - start:.1f} s")
+    server.stop()
+
+
+def cells(scratch: Path) -> None:
+    """The cost of a cell."""
+    from prodnb.kernels import execute
+
+    server, seconds = started(), {}
+    from test_forked import write_notebook
+
+    for _ in range(REPEATS):
+        for count in (1, 201):
+            write_notebook(scratch / "n.ipynb", ["pass"] * count)
+            ending = execute(scratch / "n.ipynb", scratch / "o.ipynb", {}, cwd=scratch, server=server.path)
+            if ending.kind:
+                sys.exit(ending.message)
+            seconds.setdefault(count, []).append(ending.seconds)
+    server.stop()
+    ours = (statistics.median(seconds[201]) - statistics.median(seconds[1])) / 200
+    bare = bare_cell()
+    print(
+        f"\na cell: {1000 * ours:.1f} ms, of which a bare client needs {1000 * bare:.1f}: {1000 * (ours - bare):.1f} ms (wanted: 6 or less)"
+    )
+
+
+def bare_cell() -> float:
+    """Return the seconds that a cell of `pass` costs a client of Jupyter that keeps nothing."""
+    from jupyter_client.manager import start_new_kernel
+
+    kernel, client = start_new_kernel()
+    client.execute_interactive("pass")
+    start = time.perf_counter()
+    for _ in range(200):
+        client.execute_interactive("pass")
+    seconds = (time.perf_counter() - start) / 200
+    client.stop_channels()
+    kernel.shutdown_kernel(now=True)
+    return seconds
+
+
+def runs(scratch: Path) -> None:
+    """Many notebooks of one server."""
+    server = started()
+    from test_forked import footprint, start_many, write_notebook
+
+    from prodnb.kernels import execute
+
     start = time.perf_counter()
     failures = sum(kind != "None" for kind in start_many(server, scratch, 200, 20))
-    print(f"200 notebooks, 20 at a time: {failures} failures, {time.perf_counter() - start:.1f} s")
+    print(f"\n200 notebooks, 20 at a time, each of a client of its own: {failures} failures, {time.perf_counter() - start:.1f} s")
+    write_notebook(scratch / "n.ipynb", ["1 + 1"])
+    for n in range(1, 1001):
+        if execute(scratch / "n.ipynb", scratch / "o.ipynb", {}, cwd=scratch, server=server.path).kind:
+            sys.exit(f"run {n} failed")
+        if n in (20, 100, 250, 500, 1000):
+            print(f"after {n:4} one after the other: {footprint(server)}", flush=True)
     server.stop()
 
 
 def main() -> None:
     """Run the parts that are named, or all."""
-    sys.path.insert(0, str(ROOT))
     scratch = Path(tempfile.mkdtemp())
     print(f"cores {os.cpu_count()}, repeats {REPEATS}")
     try:
-        for name in sys.argv[1:] or ("small", "flights", "starts"):
-            {"small": small, "flights": flights, "starts": starts}[name](scratch)
+        for name in sys.argv[1:] or ("small", "one", "flights", "starts", "cells"):
+            {"small": small, "one": one, "flights": flights, "starts": starts, "cells": cells, "runs": runs}[name](scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['environment_of_kernels', 'Forking', 'needed', 'start_forking', 'keep_warm']
 
-# %% ../nbs/556_forking.ipynb #47b574b0
+# %% ../nbs/556_forking.ipynb #ca78c0db
 import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .forked import Server, start_server
-from .preloads import WORKER, WORKS, gpu_library, preloads, server_key
+from .preloads import PREPARES, WORKER, WORKS, gpu_library, preloads, server_key
 from .settings import Settings
 from .template import Template
 from .warm import IDLE, find_warm, start_warm
@@ -34,7 +35,7 @@ def environment_of_kernels(settings: Settings, *, trust: bool) -> dict[str, str]
     }
     return quiet | given
 
-# %% ../nbs/556_forking.ipynb #628d6513
+# %% ../nbs/556_forking.ipynb #b080a9a6
 @dataclass
 class Forking:
     """The servers of a suite, and why there are none."""
@@ -83,7 +84,10 @@ def needed(
     return {"kernel": preloads(notebooks, mlflow=mlflow), "worker": list(WORKER)}, variables, key
 
 
-_BECOME: dict[str, dict[str, str]] = {"kernel": {}, "worker": {"become": WORKS}}
+_MORE: dict[str, dict[str, Any]] = {
+    "kernel": {},
+    "worker": {"become": WORKS, "prepare": PREPARES, "without": ["rfc3987_syntax"]},
+}  # a second of an import
 
 
 def start_forking(
@@ -103,7 +107,7 @@ def start_forking(
         return Forking(why=why)
     modules, variables, key = needed(settings, templates, trust=trust)
     found = {
-        kind: find_warm(kind, key, names) or start_server(kind, names, variables, log, **_BECOME[kind])
+        kind: find_warm(kind, key, names) or start_server(kind, names, variables, log, **_MORE[kind])
         for kind, names in modules.items()
     }
     return Forking(found["kernel"], found["worker"])
@@ -122,4 +126,4 @@ def keep_warm(settings: Settings, templates: Mapping[str, Template], *, trust: b
     if why := _why_not([template.path for template in templates.values()], True):
         raise ProdnbError(f"nothing to keep warm: {why}")
     modules, variables, key = needed(settings, templates, trust=trust)
-    return [start_warm(kind, key, names, variables, idle=idle, **_BECOME[kind]) for kind, names in modules.items()]
+    return [start_warm(kind, key, names, variables, idle=idle, **_MORE[kind]) for kind, names in modules.items()]
