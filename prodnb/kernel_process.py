@@ -12,8 +12,11 @@ import sys
 import threading
 from collections.abc import Callable
 
-# %% ../nbs/502_kernel_process.ipynb #118e1503
+# %% ../nbs/502_kernel_process.ipynb #1319ffc4
 CLOSING = 0.3  # seconds; closing takes a hundredth of one where it does not hang
+_SET = {
+    name: os.environ[name] for name in ("PYDEVD_USE_FRAME_EVAL",) if name in os.environ
+}  # by the debugger, when it is imported
 
 
 def within(seconds: float, function: Callable[[], object]) -> bool:
@@ -23,12 +26,13 @@ def within(seconds: float, function: Callable[[], object]) -> bool:
     thread.join(seconds)
     return not thread.is_alive()
 
-# %% ../nbs/502_kernel_process.ipynb #931d97ba
+# %% ../nbs/502_kernel_process.ipynb #abdfb6a7
 def become_kernel() -> None:
     """Be the kernel that the arguments of this process describe, until it is asked to end."""
     from ipykernel.kernelapp import IPKernelApp
 
     parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # read from the environment when it was imported, that is too early
+    os.environ.update(_SET | os.environ)
     kernel = IPKernelApp.instance()
     kernel.initialize([*sys.argv[1:], parent])
     atexit.unregister(kernel.close)

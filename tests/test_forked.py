@@ -29,13 +29,14 @@ pytestmark = [
 ]
 KERNELSPEC = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 LIBRARIES = [*KERNEL, "numpy", "pandas", "matplotlib.pyplot", "sklearn.ensemble", "threadpoolctl"]
-INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "OMP_WAIT_POLICY": "passive"}  # as every run sets them
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _inline():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(*next(iter(INLINE.items())))
+        for name, value in INLINE.items():
+            patch.setenv(name, value)
         yield
 
 
@@ -152,6 +153,23 @@ def test_a_suite_gives_the_same_verdicts_and_notebooks(tmp_path):
         causes = {n: r["cause"] and r["cause"] | {"log": "what a process says while it ends"} for n, r in records.items()}
         found[way] = [{n: (r["outcome"], r["results"], causes[n]) for n, r in records.items()}, notebooks]
     assert found["--fork"] == found["--no-fork"]
+
+
+# ---- the end of a kernel ----
+
+STUCK = (
+    "import atexit, time; from ipykernel.kernelapp import IPKernelApp; IPKernelApp.instance().reset_io = lambda: time.sleep(60)"
+)
+LAST = "atexit.register(lambda: (time.sleep(0.5), open('ended', 'w').write('x')))"
+
+
+def test_a_kernel_that_does_not_close_is_ended_after_what_the_notebook_wants_done_at_its_end(server, tmp_path):
+    usual, _ = run(tmp_path, server, "1 + 1")
+    ending, notebook = run(tmp_path, server, STUCK, LAST, "print('the last word')")
+    assert (tmp_path / "ended").read_text() == "x"
+    assert ending.kind is None
+    assert "the last word" in text_of(notebook)
+    assert ending.seconds < usual.seconds + 2.4  # after 2.5 it would be ended by a signal
 
 
 # ---- nothing leaks ----
