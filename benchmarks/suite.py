@@ -88,7 +88,8 @@ def compare(title: str, ways: dict[str, Callable[[], float]]) -> None:
     for _ in range(REPEATS):
         for name, way in ways.items():
             found[name].append(way())
-    print(f"\n{title}")
+            print(f"    {title.partition(' (')[0]}: {name} {found[name][-1]:.2f} s", file=sys.stderr, flush=True)
+    print(f"\n{title}", flush=True)
     for name, seconds in found.items():
         ratios = ""
         if name.startswith("prodnb"):
