@@ -150,8 +150,7 @@ def test_a_suite_gives_the_same_verdicts_and_notebooks(tmp_path):
             "forked from the run's server, unix sockets" if way == "--fork" else "own process: --no-fork, unix sockets"
         }
         notebooks = {n: canonical(nbformat.read(place / f"{n}.ipynb", as_version=4)) for n in records}
-        causes = {n: r["cause"] and r["cause"] | {"log": "what a process says while it ends"} for n, r in records.items()}
-        found[way] = [{n: (r["outcome"], r["results"], causes[n]) for n, r in records.items()}, notebooks]
+        found[way] = [{n: (r["outcome"], r["results"], r["cause"]) for n, r in records.items()}, notebooks]
     assert found["--fork"] == found["--no-fork"]
 
 
