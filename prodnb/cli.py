@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['app', 'SettingsFile', 'AsJson', 'ArchiveUrl', 'main', 'list_checks', 'run', 'show', 'verify', 'init', 'example',
-           'lab']
+           'lab', 'warm']
 
-# %% ../nbs/690_cli.ipynb #67042262
+# %% ../nbs/690_cli.ipynb #60800661
+import contextlib
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,7 +89,7 @@ def _overrides(given: list[str], option: str) -> dict[str, str]:
         found[name.strip()] = value
     return found
 
-# %% ../nbs/690_cli.ipynb #e72c9c77
+# %% ../nbs/690_cli.ipynb #ca6fa173
 @app.command()
 def run(
     checks: Annotated[list[str] | None, typer.Argument(metavar="[CHECK]...", help="The checks to run; all by default.")] = None,
@@ -101,6 +103,9 @@ def run(
     failed: Annotated[bool, typer.Option("--failed", help="Only the checks that did not pass last time.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Notebooks at a time; by default one for each core.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A warning stops too.")] = False,
+    fork: Annotated[
+        bool, typer.Option("--fork/--no-fork", help="Fork kernels from a process that has imported their libraries.")
+    ] = True,
     trust: Annotated[
         bool, typer.Option("--trust", help="Load models from pickle or joblib files; this runs code in them.")
     ] = False,
@@ -118,14 +123,13 @@ def run(
     for file in filter(None, (junit_file, markdown_file)):
         _check_place(file)
     signal.signal(signal.SIGTERM, _stop)
-    with stdout_for_us_alone():
+    with stdout_for_us_alone(), _forking(loaded := load_settings(settings, overrides), checks, fork=fork, trust=trust) as forking:
         from prodnb.plan import plan_run
 
-        loaded = load_settings(settings, overrides)
         plan = plan_run(loaded, checks or (), failed_only=failed, trust=trust)
         for key in loaded.unused:
             err.print(Text(f"Note: {key} is set, and nothing acts on it yet."))
-        finished = _run(plan, workers, quiet=as_json)
+        finished = _run(plan, workers, forking, quiet=as_json)
     _write_files(finished, junit_file, markdown_file, strict=strict)
     show_run(finished.archive, finished.run, finished.records, as_json=as_json)
     if missing := left_out(finished.records, loaded):
@@ -137,8 +141,22 @@ def run(
             err.print(Text(safe(f"{line['to']}: {line['message']}"), style="yellow"))
     raise typer.Exit(exit_code(finished.records, loaded, strict=strict))
 
-# %% ../nbs/690_cli.ipynb #0c736fb9
-def _run(plan: Any, workers: int | None, *, quiet: bool) -> Any:
+# %% ../nbs/690_cli.ipynb #de13406c
+@contextlib.contextmanager
+def _forking(loaded: Any, checks: list[str] | None, *, fork: bool, trust: bool) -> Iterator[Any]:
+    """Start what kernels are forked from, so that it imports while the run is planned; end it when the run is over."""
+    from prodnb.forking import start_forking
+    from prodnb.template import find_templates
+
+    templates = find_templates(loaded.folder)
+    forking = start_forking(loaded, {n: t for n, t in templates.items() if not checks or n in checks}, wanted=fork, trust=trust)
+    try:
+        yield forking
+    finally:
+        forking.stop()
+
+
+def _run(plan: Any, workers: int | None, forking: Any, *, quiet: bool) -> Any:
     from prodnb.run import run_checks
 
     archived: list[str] = []
@@ -149,7 +167,7 @@ def _run(plan: Any, workers: int | None, *, quiet: bool) -> Any:
                 archived.extend([event["run"]] if event["event"] == "archived" else [])
                 progress(event)
 
-            return run_checks(plan, workers=workers, say=say)
+            return run_checks(plan, workers=workers, say=say, forking=forking)
     except KeyboardInterrupt:
         words = f"Stopped; run {archived[0]} was archived before." if archived else "Stopped; nothing of this run was archived."
         err.print(words)
@@ -294,6 +312,29 @@ def lab(
     from prodnb.lab import open_lab
 
     raise typer.Exit(open_lab(folder, browser=browser, port=port, extra_args=context.args))
+
+# %% ../nbs/690_cli.ipynb #9e3a23f4
+@app.command()
+def warm(
+    settings: SettingsFile = Path("settings.ini"),
+    stop: Annotated[bool, typer.Option("--stop", help="End the servers that were kept.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only say which servers there are.")] = False,
+    idle: Annotated[float, typer.Option(min=0.01, help="Minutes without a run, then they end by themselves.")] = 15.0,
+) -> None:
+    """Keep the libraries of the checks imported, so that the next runs start at once."""
+    from prodnb.forking import keep_warm
+    from prodnb.settings import load_settings
+    from prodnb.template import find_templates
+    from prodnb.warm import stop_warm, warm_servers
+
+    if stop:
+        out.print(f"Ended {stop_warm()} servers.")
+    elif not status:
+        keep_warm(load_settings(settings), find_templates(settings.parent), idle=60 * idle)
+    for server in [] if stop else warm_servers():
+        out.print(
+            f"{server['kind']} server, process {server['pid']}: {len(server['preload'])} modules in {server['seconds']:.1f} s"
+        )
 
 # %% ../nbs/690_cli.ipynb #cedf62e7
 app.add_typer(contract_app, name="contract")

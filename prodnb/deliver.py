@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['metric_name', 'deliver_mlflow']
 
-# %% ../nbs/550_deliver.ipynb #ace1934e
+# %% ../nbs/550_deliver.ipynb #8b15f7ca
 import logging
 import os
 import re
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .models import tracking_uri
+from .mlflow_models import tracking_uri
 from .record import Record, Run, sha256
 from .settings import Settings
 

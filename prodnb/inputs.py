@@ -6,32 +6,32 @@
 __all__ = ['LATE', 'ABSENT_OK', 'ROW_HASH', 'LOCAL', 'Inputs', 'trusted', 'open_inputs', 'hash_rows', 'hash_files',
            'fingerprints', 'input_stamps']
 
-# %% ../nbs/220_inputs.ipynb #06df6304
+# %% ../nbs/220_inputs.ipynb #fa5ac5e6
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ibis
-
 from .errors import InputError, SettingsError
 from .files import FUNCTION, find_files, local_path, location
+from .glance import glance
 from .mlflow_models import digest_file, digest_folder, find_mlflow_model, tracking_uri
 from .roles import SEVERAL, SINGLE, Roles, read_roles
 from .roles import infer_roles as infer_roles  # the inputs' own guess, for `prodnb init`
 from .settings import TABLES, Settings, check_columns
-from .tables import engine, open_table
 from .verdict import html_table
 
 if TYPE_CHECKING:  # models bring pandas along, which a table does not need
+    import ibis
+
     from prodnb.models import Model
 
-# %% ../nbs/220_inputs.ipynb #2bfcf80f
+# %% ../nbs/220_inputs.ipynb #2c097dcc
 LATE = ("target", "prediction", "probability", "id", "weight")
 ABSENT_OK: dict[str, tuple[str, ...]] = {
     "reference": (),
@@ -40,27 +40,33 @@ ABSENT_OK: dict[str, tuple[str, ...]] = {
 }
 
 
-def _open(settings: Settings, role: str) -> ibis.Table | None:
-    """Open one table of the settings and check the columns that they name."""
+def _check(settings: Settings, role: str, columns: Iterable[str], count: Callable[[], int]) -> None:
+    """Check the columns that the settings name, and that there are rows where rows are needed."""
+    check_columns(settings, columns, role, optional=ABSENT_OK[role])
+    if role != "current" and count() == 0:
+        shown, where = location(settings.get("project", role), settings.folder), settings.where("project", role)
+        raise InputError(f"{role} {shown!r} has no rows", expected="at least one", where=where, fix="name a table that has rows")
+
+
+def _open(settings: Settings, role: str) -> "ibis.Table | None":
+    """Open one table of the settings and check it."""
+    from prodnb.tables import open_table  # brings ibis, pyarrow and numpy along
+
     if not (source := settings.get("project", role)):
         return None
-    where = settings.where("project", role)
-    table = open_table(source, folder=settings.folder, where=where)
-    check_columns(settings, table.columns, role, optional=ABSENT_OK[role])
-    if role != "current" and int(table.count().execute()) == 0:
-        shown = location(source, settings.folder)
-        raise InputError(f"{role} {shown!r} has no rows", expected="at least one", where=where, fix="name a table that has rows")
+    table = open_table(source, folder=settings.folder, where=settings.where("project", role))
+    _check(settings, role, table.columns, lambda: int(table.count().to_pyarrow().as_py()))
     return table
 
-# %% ../nbs/220_inputs.ipynb #53c84781
+# %% ../nbs/220_inputs.ipynb #a7273ad8
 @dataclass(frozen=True)
 class Inputs:
     """The inputs of a project: tables, roles, and the model, which is loaded when it is first used."""
 
     settings: Settings
-    reference: ibis.Table | None  # rows that the model was accepted on
-    current: ibis.Table | None  # rows that it meets now
-    train: ibis.Table | None  # rows that it was fitted on
+    reference: "ibis.Table | None"  # rows that the model was accepted on
+    current: "ibis.Table | None"  # rows that it meets now
+    train: "ibis.Table | None"  # rows that it was fitted on
     roles: Roles
 
     @cached_property
@@ -130,13 +136,13 @@ def open_inputs(settings: Settings) -> Inputs:
     tables = {role: _open(settings, role) for role in TABLES}
     return Inputs(settings, roles=read_roles(settings), **tables)
 
-# %% ../nbs/220_inputs.ipynb #c0ca60f0
+# %% ../nbs/220_inputs.ipynb #2bd94659
 ROW_HASH = """WITH hashed AS (SELECT sha256(to_json(prodnb_row)::VARCHAR) AS h FROM ({sql}) AS prodnb_row)
 SELECT count(*), {sums} FROM hashed"""
 LOCAL = ("duckdb", "sqlite", "polars", "datafusion")
 
 
-def hash_rows(table: ibis.Table) -> dict[str, Any]:
+def hash_rows(table: "ibis.Table") -> dict[str, Any]:
     """Fingerprint a table in an engine: an order-independent sum of row hashes.
 
     Returns
@@ -145,6 +151,8 @@ def hash_rows(table: ibis.Table) -> dict[str, Any]:
         ``algorithm``, ``digest`` and ``rows``; for an engine that is not on this machine, ``unfingerprinted`` with the reason.
     """
     import duckdb
+
+    from prodnb.tables import engine
 
     backend = table.get_backend()
     if backend.name not in LOCAL:
@@ -175,7 +183,7 @@ def hash_files(files: Iterable[Path], root: Path) -> dict[str, str]:
         "digest": hashlib.sha256("".join(lines).encode()).hexdigest(),
     }
 
-# %% ../nbs/220_inputs.ipynb #ff6db73b
+# %% ../nbs/220_inputs.ipynb #5faa8e10
 def fingerprints(settings: Settings, *, trust: bool = False) -> list[dict[str, Any]]:
     """Open and check every input that the settings name, and fingerprint each; the model's files, without loading it.
 
@@ -200,10 +208,8 @@ def fingerprints(settings: Settings, *, trust: bool = False) -> list[dict[str, A
     read_roles(settings)
     found = []
     for role in TABLES:
-        if (table := _open(settings, role)) is not None:
-            source = settings.get("project", role)
-            digest = _table_digest(source, table, settings)
-            found.append({"role": role, "location": location(source, settings.folder), **digest, "columns": len(table.columns)})
+        if source := settings.get("project", role):
+            found.append({"role": role, "location": location(source, settings.folder), **_table_fingerprint(settings, role)})
     if settings.get("project", "model"):
         found.append(_model_fingerprint(settings, trust or trusted()))
     return found
@@ -225,7 +231,18 @@ def input_stamps(settings: Settings) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _table_digest(source: str, table: ibis.Table, settings: Settings) -> dict[str, Any]:
+def _table_fingerprint(settings: Settings, role: str) -> dict[str, Any]:
+    """Check and fingerprint a table; a Parquet file is looked at without opening it as a table."""
+    source, folder = settings.get("project", role), settings.folder
+    if (seen := glance(source, folder, settings.where("project", role))) is None:
+        table = _open(settings, role)
+        return {**_table_digest(source, table, settings), "columns": len(table.columns)}
+    _check(settings, role, seen.columns, lambda: seen.rows)
+    files = find_files(local_path(source), folder, settings.where("project", role))
+    return {**hash_files(files, Path(os.path.abspath(folder))), "rows": seen.rows, "columns": len(seen.columns)}
+
+
+def _table_digest(source: str, table: "ibis.Table", settings: Settings) -> dict[str, Any]:
     path = local_path(source)
     if FUNCTION.match(path) or "::" in path or "://" in path:
         return hash_rows(table)

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['POLICY', 'SHOWN', 'MEANINGS', 'NEXT_STEP', 'render_report', 'run_sentence', 'render_index']
 
-# %% ../nbs/540_report.ipynb #d5310447
+# %% ../nbs/540_report.ipynb #a686d949
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from .static import assets, cells_html, safe_markdown, static_cells
@@ -165,16 +166,21 @@ def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[dict[str, str]]:
             )
     return rows
 
-# %% ../nbs/540_report.ipynb #db63a1d7
-def _page(name: str, **values: Any) -> str:
+# %% ../nbs/540_report.ipynb #79ac0eec
+@cache
+def _template(name: str) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(assets() / "pages")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True).get_template(name)
+
+
+def _page(name: str, **values: Any) -> str:
     from markupsafe import Markup
 
-    folder = assets() / "pages"
-    env = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    style = Markup((folder / "style.css").read_text(encoding="utf-8"))
+    style = Markup((assets() / "pages" / "style.css").read_text(encoding="utf-8"))
     numeric = ("rows", "columns", "before", "after")
-    return env.get_template(name).render(policy=POLICY, style=style, marks=MARKS, numeric=numeric, shown=SHOWN, **values)
+    return _template(name).render(policy=POLICY, style=style, marks=MARKS, numeric=numeric, shown=SHOWN, **values)
 
 
 def _sentence(text: Any) -> str:

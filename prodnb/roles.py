@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['SINGLE', 'SEVERAL', 'NAMES', 'CODES', 'IDENTIFIER', 'Guess', 'Roles', 'read_roles', 'infer_roles']
 
-# %% ../nbs/215_roles.ipynb #7a4d6646
+# %% ../nbs/215_roles.ipynb #581ca7ca
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import ibis
+from typing import TYPE_CHECKING, Any
 
 from .errors import SettingsError
 from .settings import TASKS, Settings
-from .tables import open_table
+
+if TYPE_CHECKING:
+    import ibis
 
 # %% ../nbs/215_roles.ipynb #ce1c7b13
 SINGLE = ("target", "prediction", "probability", "time", "id", "weight")
@@ -64,7 +64,7 @@ def read_roles(settings: Settings) -> Roles:
         found[key] = names[0] if names else None
     return Roles(**found, task=settings.get("project", "task"))
 
-# %% ../nbs/215_roles.ipynb #c664ccce
+# %% ../nbs/215_roles.ipynb #a8ec24d3
 NAMES: dict[str, tuple[str, ...]] = {
     "target": ("target", "label", "y", "y_true", "class", "outcome", "actual", "ground_truth"),
     "prediction": ("prediction", "predicted", "pred", "y_pred", "y_hat", "yhat", "predictions"),
@@ -98,6 +98,8 @@ def infer_roles(reference: Any, current: Any = None) -> tuple[Roles, dict[str, s
     tuple
         The roles, and for each role that was found one sentence that says why.
     """
+    from prodnb.tables import open_table  # brings ibis along
+
     table = open_table(reference)
     absent = set(table.columns) - set(open_table(current).columns) if current is not None else set()
     facts, why, found = _facts(table), {}, {}
@@ -121,8 +123,8 @@ def infer_roles(reference: Any, current: Any = None) -> tuple[Roles, dict[str, s
 def _and(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
-# %% ../nbs/215_roles.ipynb #820b4e9e
-def _facts(table: ibis.Table) -> dict[str, dict[str, Any]]:
+# %% ../nbs/215_roles.ipynb #4223b7e3
+def _facts(table: "ibis.Table") -> dict[str, dict[str, Any]]:
     """Count, in the engine, what the guesses need: rows, distinct values and range of the columns whose names or types matter."""
     kinds = {name: _kind(kind) for name, kind in table.schema().items()}
     wanted = [c for c in table.columns if kinds[c] != "other" and (CODES.search(c) or _named(c) or IDENTIFIER.search(c))]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['seal', 'Finished', 'run_checks']
 
-# %% ../nbs/560_run.ipynb #84bfb48d
+# %% ../nbs/560_run.ipynb #979b8f92
 import contextlib
 import json
 import os
@@ -21,6 +21,7 @@ from typing import Any
 from .archive import Archive, last_good, load_records, load_run, run_ids, write_deliveries, write_run
 from .deliver import deliver_mlflow
 from .errors import ArchiveError, InputError
+from .forking import Forking, start_forking
 from .inputs import fingerprints, input_stamps
 from .kernels import Ending, correct
 from .outputs import shorten
@@ -89,8 +90,10 @@ class Finished:
     settings: Settings
     deliveries: Sequence[Mapping[str, Any]]
 
-# %% ../nbs/560_run.ipynb #69820de1
-def run_checks(plan: Plan, *, workers: int | None = None, say: Say = lambda event: None) -> Finished:
+# %% ../nbs/560_run.ipynb #2b30ea45
+def run_checks(
+    plan: Plan, *, workers: int | None = None, say: Say = lambda event: None, forking: Forking | None = None
+) -> Finished:
     """Execute, seal, archive and deliver a plan.
 
     Parameters
@@ -98,12 +101,14 @@ def run_checks(plan: Plan, *, workers: int | None = None, say: Say = lambda even
     plan : from `plan_run`.
     workers : notebooks at a time; one for each core by default.
     say : receives events: ``{"event": "start" | "cell" | "done" | "broken" | "tick", "check": ..., ...}``.
+    forking : from `start_forking`, and stopped by whoever started it; by default it is started and stopped here.
     """
     settings, archive, start, started = plan.settings, plan.archive, time.monotonic(), datetime.now(UTC)
     known, before = run_ids(archive), input_stamps(settings)
     staging = Path(tempfile.mkdtemp(prefix="prodnb-run-"))
+    ours = None if forking else start_forking(settings, plan.templates, trust=plan.trust)
     try:
-        done = execute_all(plan, staging, say, workers=workers or max(1, os.cpu_count() or 1))
+        done = execute_all(plan, staging, say, workers=workers or max(1, os.cpu_count() or 1), forking=forking or ours)
         records = seal(plan, done, staging)
         _check_at_rest(plan, before)
         files = {
@@ -111,6 +116,8 @@ def run_checks(plan: Plan, *, workers: int | None = None, say: Say = lambda even
         }
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        if ours:
+            ours.stop()
     files |= {f"records/{r.check}.json": json.dumps(r.to_dict(), indent=1, ensure_ascii=False).encode() for r in records}
     head = {
         "id": plan.run,

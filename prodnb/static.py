@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['safe_html', 'safe_markdown', 'static_cells', 'assets', 'cells_html']
 
-# %% ../nbs/535_static.ipynb #d89bee80
+# %% ../nbs/535_static.ipynb #5916618a
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from html import escape, unescape
 from importlib.util import find_spec
 from pathlib import Path
@@ -146,23 +147,29 @@ def static_cells(notebook: Mapping[str, Any], stopped: int | None) -> list[dict[
         cells.append(kept)
     return cells
 
-# %% ../nbs/535_static.ipynb #c9782fd8
+# %% ../nbs/535_static.ipynb #6602dc70
 def assets() -> Path:
     """Return the folder of the page templates."""
     return Path(find_spec("prodnb").origin).parent / "assets" / "report"
 
 
-def cells_html(cells: Sequence[Mapping[str, Any]]) -> str:
-    """Render prepared cells as HTML, with code folded away."""
-    import nbformat
+@cache
+def _exporter() -> Any:
+    """Return what renders cells; it compiles its templates once in a process."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(
+    return HTMLExporter(
         template_name="prodnb_report",
         extra_template_basedirs=[str(assets())],
         sanitize_html=True,
         default_preprocessors=[],
         filters={"markdown2html": safe_markdown, "clean_html": safe_html},
     )
+
+
+def cells_html(cells: Sequence[Mapping[str, Any]]) -> str:
+    """Render prepared cells as HTML, with code folded away."""
+    import nbformat
+
     node = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    return exporter.from_notebook_node(nbformat.from_dict(node))[0]
+    return _exporter().from_notebook_node(nbformat.from_dict(node))[0]

@@ -71,3 +71,24 @@ def test_list_shows_checks_and_parameters(tmp_path):
     assert found["drift"]["origin"] == "prodnb"
     assert all(p["help"] for t in found.values() for p in t["parameters"] if t["origin"] == "prodnb")
     assert "drift" in prodnb("list", cwd=folder).out
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = write_project(tmp_path_factory.mktemp("ran") / "p", {"passes": CELLS["passes"]})
+    assert prodnb("run", "passes", cwd=folder).code == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "run --help", "list", "list --json", "show", "show --json", "verify", "warm --status"]
+)
+def test_light_commands_import_nothing_heavy(ran, command):
+    said = prodnb(*command.split(), cwd=ran, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    imported = {line.rpartition("|")[2].strip() for line in said.err.splitlines() if line.startswith("import time:")}
+    assert said.code == 0
+    assert "prodnb.cli" in imported
+    assert (
+        not {"papermill", "nbformat", "nbclient", "pandas", "numpy", "ibis", "pyarrow", "duckdb", "mlflow", "matplotlib"}
+        & imported
+    )
