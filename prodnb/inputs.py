@@ -6,7 +6,7 @@
 __all__ = ['LATE', 'ABSENT_OK', 'ROW_HASH', 'LOCAL', 'Inputs', 'trusted', 'open_inputs', 'hash_rows', 'hash_files',
            'fingerprints', 'input_stamps']
 
-# %% ../nbs/220_inputs.ipynb #06df6304
+# %% ../nbs/220_inputs.ipynb #1bab82a6
 import hashlib
 import os
 import re
@@ -22,6 +22,7 @@ import ibis
 from .errors import InputError, SettingsError
 from .files import FUNCTION, find_files, local_path, location
 from .mlflow_models import digest_file, digest_folder, find_mlflow_model, tracking_uri
+from .once import note_inputs
 from .roles import SEVERAL, SINGLE, Roles, read_roles
 from .roles import infer_roles as infer_roles  # the inputs' own guess, for `prodnb init`
 from .settings import TABLES, Settings, check_columns
@@ -52,7 +53,7 @@ def _open(settings: Settings, role: str) -> ibis.Table | None:
         raise InputError(f"{role} {shown!r} has no rows", expected="at least one", where=where, fix="name a table that has rows")
     return table
 
-# %% ../nbs/220_inputs.ipynb #53c84781
+# %% ../nbs/220_inputs.ipynb #4c9e1e3f
 @dataclass(frozen=True)
 class Inputs:
     """The inputs of a project: tables, roles, and the model, which is loaded when it is first used."""
@@ -128,6 +129,7 @@ def open_inputs(settings: Settings) -> Inputs:
         The settings name a column that is not there.
     """
     tables = {role: _open(settings, role) for role in TABLES}
+    note_inputs(tables, settings.digest)
     return Inputs(settings, roles=read_roles(settings), **tables)
 
 # %% ../nbs/220_inputs.ipynb #c0ca60f0

@@ -56,7 +56,7 @@ def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: P
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
-# %% ../nbs/560_run.ipynb #eddc808d
+# %% ../nbs/560_run.ipynb #f18db1dc
 _HELD = ("results", "outcome", "cause", "resources", "started", "seconds", "notebook_digest")
 
 
@@ -71,13 +71,16 @@ def _take(plan: Plan, template: Template, staging: Path) -> dict[str, Any]:
     kept = original.record.to_dict()
     learned = {key: kept[key] for key in _HELD}
     learned["reused"] = {"run": original.run, "record": original.record.id, "started": original.record.started}
-    record = {**plan.facts(template), **learned, "check": template.name, "message": original.record.message}
+    facts, named = plan.facts(template), {row["role"] for row in plan.inputs}
+    learned["counted"] = [row for row in kept["inputs"] if row["role"] not in named]
+    record = {**facts, **learned, "inputs": [*facts["inputs"], *learned["counted"]]}
+    record |= {"check": template.name, "message": original.record.message}
     page = render_report(json.loads(data), record).encode("utf-8", "replace")
     (staging / f"{template.name}.ipynb").write_bytes(data)
     (staging / f"{template.name}.html").write_bytes(page)
     return {"event": "done", "check": template.name, **learned, "report_digest": sha256(page)}
 
-# %% ../nbs/560_run.ipynb #960e6b66
+# %% ../nbs/560_run.ipynb #24d13dfb
 _PAGE_ONLY = ("title", "question", "project", "run", "owner", "runbook")
 
 
@@ -98,6 +101,7 @@ def seal(plan: Plan, done: Mapping[str, Mapping[str, Any]], staging: Path) -> li
 def _record(plan: Plan, template: Template, learned: Mapping[str, Any], previous: str | None) -> Record:
     keys = ("results", "outcome", "cause", "resources", "started", "seconds", "notebook_digest", "report_digest")
     facts = {k: v for k, v in plan.facts(template).items() if k not in _PAGE_ONLY}
+    facts["inputs"] = [*facts["inputs"], *learned.get("counted", [])]
     return Record(check=template.name, previous=previous, **facts, **{k: learned[k] for k in keys}, reused=learned.get("reused"))
 
 # %% ../nbs/560_run.ipynb #6521cd14
