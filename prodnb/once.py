@@ -19,13 +19,13 @@ from . import __version__
 
 T = TypeVar("T")
 
-# %% ../nbs/219_once.ipynb #a68852ef
+# %% ../nbs/219_once.ipynb #d0d529ba
 FOLDER, ASKED_BY = "PRODNB_COUNTED", "PRODNB_COUNTED_BY"  # variables of a kernel
 
 
 def prepare(folder: Path, settings_digest: str, inputs: Iterable[Mapping[str, Any]]) -> None:
     """Make the folder of a run, and note what its inputs hold; one without a fingerprint is not noted."""
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, exist_ok=True)
     marks = {row["role"]: _digest([row["location"], row["algorithm"], row["digest"]]) for row in inputs if row["digest"]}
     (folder / "inputs.json").write_text(json.dumps({"settings": settings_digest, "inputs": marks}))
 
@@ -41,7 +41,9 @@ def used_by(folder: Path, check: str) -> list[dict[str, Any]]:
         lines = (folder / f"{check}.used").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in sorted(set(lines))]
+    return [
+        json.loads(line) for line in sorted(set(lines)) if line.endswith("}")
+    ]  # a kernel that was killed may leave half a line
 
 
 def _digest(value: Any) -> str:

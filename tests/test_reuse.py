@@ -272,6 +272,12 @@ def test_models(folder, ran):
         assert why_never(template, settings, basis(**blind)) == "model has no fingerprint"
 
 
+def test_unknown_equals_nothing():
+    assert changed({"a": "x"}, {"a": "x"}) == ""
+    assert changed({"a": ""}, {"a": ""}) == "a changed"
+    assert changed({"a": "x", "b": "y"}, {"a": "x"}) == "b changed"
+
+
 def test_a_changed_model_file(folder, ran, monkeypatch):
     from prodnb.inputs import fingerprints
 
