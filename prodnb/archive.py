@@ -277,7 +277,7 @@ def latest_outcomes(archive: Archive, project: str) -> dict[str, str]:
         raise ArchiveError(f"the archive {archive.url!r} holds no run", fix="start one with `prodnb run`")
     return {entry["check"]: entry["outcome"] for run in reversed(runs) for entry in run.records}
 
-# %% ../nbs/520_archive.ipynb #5a0a8001
+# %% ../nbs/520_archive.ipynb #198a1012
 JSON_FORMAT = "prodnb.summary.v1"
 
 
@@ -287,6 +287,7 @@ def summary(archive: Archive, run: Run, records: Sequence[Record]) -> dict[str, 
     for r in records:
         files = {"notebook": archive.shown(run.id, f"{r.check}.ipynb"), "report": archive.shown(run.id, f"{r.check}.html")}
         line = {"id": r.id, "check": r.check, "outcome": r.outcome, "cause": r.cause, "seconds": r.seconds, **files}
+        line["reused"] = r.reused
         rows.append({**line, "message": r.message, "verdicts": [dict(v) for v in r.verdicts]})
     head = {"format": JSON_FORMAT, "run": run.id, "outcome": run.outcome, "started": run.started, "seconds": run.seconds}
     return {**head, "archive": archive.root if archive.local else archive.url, "records": rows}

@@ -89,7 +89,7 @@ def _overrides(given: list[str], option: str) -> dict[str, str]:
         found[name.strip()] = value
     return found
 
-# %% ../nbs/690_cli.ipynb #ca6fa173
+# %% ../nbs/690_cli.ipynb #04c83ce4
 @app.command()
 def run(
     checks: Annotated[list[str] | None, typer.Argument(metavar="[CHECK]...", help="The checks to run; all by default.")] = None,
@@ -101,6 +101,9 @@ def run(
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set any setting for this run.")
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only the checks that did not pass last time.")] = False,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Take over what an archived record still answers: nothing is run twice.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Notebooks at a time; by default one for each core.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A warning stops too.")] = False,
     fork: Annotated[
@@ -123,10 +126,17 @@ def run(
     for file in filter(None, (junit_file, markdown_file)):
         _check_place(file)
     signal.signal(signal.SIGTERM, _stop)
-    with stdout_for_us_alone(), _forking(loaded := load_settings(settings, overrides), checks, fork=fork, trust=trust) as forking:
+    with stdout_for_us_alone(), contextlib.ExitStack() as stack:
+        loaded = load_settings(settings, overrides)
+        # what is forked from imports while the run is planned, unless the plan may find that nothing has to run
+        forking = None if reuse else stack.enter_context(_forking(loaded, checks, fork=fork, trust=trust))
         from prodnb.plan import plan_run
 
-        plan = plan_run(loaded, checks or (), failed_only=failed, trust=trust)
+        plan = plan_run(loaded, checks or (), failed_only=failed, trust=trust, reuse=reuse)
+        for check, why in plan.because.items():
+            err.print(Text(safe(f"{check}: runs, because {why}")), soft_wrap=True)
+        if forking is None and plan.to_run:
+            forking = stack.enter_context(_forking(loaded, list(plan.to_run), fork=fork, trust=trust))
         for key in loaded.unused:
             err.print(Text(f"Note: {key} is set, and nothing acts on it yet."))
         finished = _run(plan, workers, forking, quiet=as_json)

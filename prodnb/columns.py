@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LATE_ROLES', 'open_for_check', 'column_changes', 'duplicate_rows']
 
-# %% ../nbs/235_columns.ipynb #136190fd
+# %% ../nbs/235_columns.ipynb #f93c7187
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +13,7 @@ import ibis
 
 from .errors import InputError, nearest
 from .inputs import Roles
+from .once import note_view
 from .profile import ColumnProfile, Profile
 from .roles import SEVERAL, SINGLE
 from .tables import open_table
@@ -21,13 +22,13 @@ from .texts import as_level
 # %% ../nbs/235_columns.ipynb #1ec8b49a
 LATE_ROLES = ("target", "prediction", "probability", "weight")  # columns that current data may not have yet
 
-# %% ../nbs/235_columns.ipynb #dc3811be
+# %% ../nbs/235_columns.ipynb #55b85caa
 def open_for_check(source: Any, roles: Roles, *, complete: bool = False) -> ibis.Table:
     """Open a table as a check sees it: without the columns to be ignored, and with categorical numbers as levels.
 
     With `complete`, as a reference must be, every column that the roles name has to be there.
     """
-    table = open_table(source)
+    table = whole = open_table(source)
     for role in (*SINGLE, *SEVERAL) if complete else ():
         given = getattr(roles, role) or ()
         for name in (given,) if isinstance(given, str) else given:
@@ -37,7 +38,8 @@ def open_for_check(source: Any, roles: Roles, *, complete: bool = False) -> ibis
     ignored = [c for c in table.columns if c in roles.ignore]
     table = table.drop(*ignored) if ignored else table
     names = [c for c in table.columns if c in roles.categorical and table[c].type().is_numeric()]
-    return table.mutate(**{c: as_level(table[c]) for c in names}) if names else table
+    view = table.mutate(**{c: as_level(table[c]) for c in names}) if names else table
+    return note_view(view, whole, "without", ignored, "as levels", names)
 
 # %% ../nbs/235_columns.ipynb #2fdb6f3a
 def column_changes(reference: Profile, current: Profile, late: Sequence[str] = ()) -> dict[str, tuple[str, str]]:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['out', 'err', 'safe', 'print_json', 'outcome_text', 'stdout_for_us_alone', 'Progress', 'show_run']
 
-# %% ../nbs/680_console.ipynb #afe2261a
+# %% ../nbs/680_console.ipynb #37f86d6e
 import contextlib
 import json
 import os
@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .archive import summary
+from .record import taken_over
 from .verdict import COLOURS, MARKS, OUTCOMES
 
 # %% ../nbs/680_console.ipynb #32351348
@@ -55,7 +56,7 @@ def stdout_for_us_alone() -> Iterator[None]:
         os.dup2(kept, 1)
         os.close(kept)
 
-# %% ../nbs/680_console.ipynb #26901184
+# %% ../nbs/680_console.ipynb #45ca6c8a
 class Progress:
     """Shows which checks run, at which cell, for how long."""
 
@@ -84,6 +85,7 @@ class Progress:
             self.live.update(self._table())
         elif not self.quiet and row is not None and kind in ("start", "done", "broken"):
             word = "started" if kind == "start" else f"{event.get('outcome', 'errored')} after {row['seconds']:.0f} s"
+            word = f"{event['outcome']}, {taken_over(event['reused'])}" if event.get("reused") else word
             err.print(f"[{self._done()} of {len(self.rows)}] {event['check']}: {word}", markup=False)
 
     def _done(self) -> int:
@@ -103,7 +105,7 @@ class Progress:
             table.add_row(check, state, place, f"{seconds:.0f} s" if seconds is not None else "")
         return Group(Text(f"{self._done()} of {len(self.rows)} checks, {time.monotonic() - self.start:.0f} s"), table)
 
-# %% ../nbs/680_console.ipynb #69fee9f8
+# %% ../nbs/680_console.ipynb #723bcae7
 def show_run(archive: Any, run: Any, records: Any, *, as_json: bool) -> None:
     """Print a run: as JSON, or as a table with the sentence that explains each outcome, owner, runbook and the report's path."""
     if as_json:
@@ -113,7 +115,8 @@ def show_run(archive: Any, run: Any, records: Any, *, as_json: bool) -> None:
     for name in ("check", "outcome", "why"):
         table.add_column(name, no_wrap=name != "why", overflow="fold")
     for r in sorted(records, key=lambda r: OUTCOMES.index(r.outcome)):
-        table.add_row(r.check, outcome_text(r.outcome), Text(safe(r.message)))
+        words = f"{r.message} ({taken_over(r.reused)})" if r.reused else r.message
+        table.add_row(r.check, outcome_text(r.outcome), Text(safe(words)))
     out.print(table)
     out.print(Text("Verdict: ").append_text(outcome_text(run.outcome)).append(f"  in {run.seconds:.0f} s, run {run.id}"))
     if run.outcome not in ("passed", "skipped"):

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['stops', 'left_out', 'exit_code', 'junit', 'markdown']
 
-# %% ../nbs/530_gate.ipynb #19127f1d
+# %% ../nbs/530_gate.ipynb #02acbca6
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from .archive import Archive
-from .record import Record, Run
+from .record import Record, Run, taken_over
 from .settings import Settings
 from .verdict import MARKS, OUTCOMES
 
@@ -80,7 +80,7 @@ def junit(run: Run, records: Sequence[Record], settings: Settings, *, strict: bo
             ElementTree.SubElement(case, "skipped", message=_clean(record.message))
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 
-# %% ../nbs/530_gate.ipynb #7cf3386b
+# %% ../nbs/530_gate.ipynb #ae3df580
 _MARKUP = {ord(c): f"&#{ord(c)};" for c in "\\`*_{}[]<>()#+!|~@$&"}
 
 
@@ -93,7 +93,8 @@ def markdown(archive: Archive, run: Run, records: Sequence[Record]) -> str:
     title = f"## {MARKS[run.outcome]} {_md(run.project)}: {run.outcome}"
     lines = [title, "", *([f"{_md(run.question)}", ""] if run.question else []), "| check | outcome | why |", "|---|---|---|"]
     for record in sorted(records, key=lambda r: OUTCOMES.index(r.outcome)):
-        lines.append(f"| {_md(record.check)} | {MARKS[record.outcome]} {record.outcome} | {_md(record.message)} |")
+        taken = f" ({taken_over(record.reused)})" if record.reused else ""
+        lines.append(f"| {_md(record.check)} | {MARKS[record.outcome]} {record.outcome} | {_md(record.message)}{_md(taken)} |")
     if run.outcome not in ("passed", "skipped"):
         lines += [
             "",

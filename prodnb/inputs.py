@@ -21,6 +21,7 @@ from .errors import InputError, SettingsError
 from .files import FUNCTION, find_files, local_path, location
 from .glance import glance
 from .mlflow_models import digest_file, digest_folder, find_mlflow_model, tracking_uri
+from .once import note_inputs
 from .roles import SEVERAL, SINGLE, Roles, read_roles
 from .roles import infer_roles as infer_roles  # the inputs' own guess, for `prodnb init`
 from .settings import TABLES, Settings, check_columns
@@ -134,6 +135,7 @@ def open_inputs(settings: Settings) -> Inputs:
         The settings name a column that is not there.
     """
     tables = {role: _open(settings, role) for role in TABLES}
+    note_inputs(tables, settings.digest)
     return Inputs(settings, roles=read_roles(settings), **tables)
 
 # %% ../nbs/220_inputs.ipynb #2bd94659

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['FEWEST', 'apart', 'lean_profile']
 
-# %% ../nbs/234_lean.ipynb #545cb461
+# %% ../nbs/234_lean.ipynb #4fbd0372
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import ibis
@@ -19,6 +20,7 @@ from .cell_counts import Way, cells_of_counters, counters, level_cells, way_of
 from .counted import ColumnProfile, Profile, rounded_moments
 from .embedded import reading
 from .identifying import is_identifying
+from .once import counted_once
 from .profile import CALM, SMALL, first_pass, kind_of, moments, profile
 from .scan import BATCH, Source, aggregate_sql, blank, filled, scan, source_of
 from .tables import open_table
@@ -275,6 +277,12 @@ def lean_profile(
     """
     table = open_table(table)
     names = list(table.columns if columns is None else columns)
+    arguments = [like and like.to_json(), names, min_level_rows, portable]
+    count = partial(_lean_profile, table, like, names, min_level_rows, portable)
+    return counted_once("lean profile", table, arguments, count, write=Profile.to_json, read=Profile.from_json)
+
+
+def _lean_profile(table: ibis.Table, like: Profile | None, names: list[str], min_level_rows: int, portable: bool) -> Profile:
     with reading("the reference" if like is None else "the current data"):
         source, rows = source_of(table, portable=portable)
         if not source.fast:

@@ -10,7 +10,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import Distribution, distributions
 from typing import Any
@@ -18,7 +18,8 @@ from typing import Any
 from .archive import Archive, check_writable, latest_outcomes, open_archive
 from .errors import ArchiveError, SettingsError, nearest
 from .inputs import fingerprints
-from .record import new_run_id, sha256
+from .record import Record, new_run_id, sha256
+from .reuse import Original, basis_of, find_original, library_digest, newest_records, why_never
 from .scrub import passwords, scrub_all, scrubber
 from .settings import Settings
 from .template import Template, check_sections, find_templates, values_in_force
@@ -58,9 +59,10 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "packages": {name: packages[name] for name in main if name in packages},
         "all_packages_digest": sha256(listed.encode()),
+        "prodnb_modules_digest": library_digest(),
     }
 
-# %% ../nbs/553_plan.ipynb #687587d9
+# %% ../nbs/553_plan.ipynb #95940cb5
 @dataclass(frozen=True)
 class Plan:
     """What will run: settings, archive, templates, and the facts that every record shares."""
@@ -73,6 +75,20 @@ class Plan:
     environment: Mapping[str, Any]
     complete: bool  # does it hold every check of the project?
     trust: bool = False
+    read: Mapping[str, Record | None] = field(default_factory=dict)  # check -> its newest record, where a template reads it
+    taken: Mapping[str, Original] = field(default_factory=dict)  # check -> the record that still answers it
+    bases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # check -> what its result rests on
+    because: Mapping[str, str] = field(default_factory=dict)  # check -> why it runs although records may be taken over
+
+    @property
+    def to_run(self) -> dict[str, Template]:
+        """The checks whose notebooks run."""
+        return {name: template for name, template in self.templates.items() if name not in self.taken}
+
+    def basis(self, template: Template) -> dict[str, str]:
+        """Return what the result of a check rests on, as it is now."""
+        read = {name: self.read[name] for name in template.reads}
+        return basis_of(template, self.settings, self.inputs, self.environment, read=read, trust=self.trust)
 
     @property
     def secrets(self) -> list[str]:
@@ -99,12 +115,15 @@ class Plan:
             "parameters": rows,
             "inputs": list(self.inputs),
             "environment": self.environment,
+            "basis": dict(self.bases[template.name]),
             "run_by": self.settings.get("archive", "run_by"),
         }
         return self.scrub(facts)
 
-# %% ../nbs/553_plan.ipynb #91c445ce
-def plan_run(settings: Settings, checks: Iterable[str] = (), *, failed_only: bool = False, trust: bool = False) -> Plan:
+# %% ../nbs/553_plan.ipynb #b0dc0210
+def plan_run(
+    settings: Settings, checks: Iterable[str] = (), *, failed_only: bool = False, trust: bool = False, reuse: bool = False
+) -> Plan:
     """Check everything that can be checked before a kernel starts.
 
     Parameters
@@ -113,6 +132,7 @@ def plan_run(settings: Settings, checks: Iterable[str] = (), *, failed_only: boo
     checks : names of checks; all of them by default.
     failed_only : only the checks that did not pass when they last ran.
     trust : allow models in pickle or joblib files, whose loading runs code.
+    reuse : take over what an archived record still answers, instead of running it again.
 
     Raises
     ------
@@ -134,4 +154,24 @@ def plan_run(settings: Settings, checks: Iterable[str] = (), *, failed_only: boo
     check_writable(archive)
     chosen = {name: templates[name] for name in names}
     inputs, run = fingerprints(settings, trust=trust), new_run_id(datetime.now(UTC))
-    return Plan(settings, archive, chosen, inputs, run, environment(), complete=set(names) == set(templates), trust=trust)
+    read = newest_records(archive, settings.name, sorted({name for t in chosen.values() for name in t.reads}))
+    complete = set(names) == set(templates)
+    plan = Plan(settings, archive, chosen, inputs, run, environment(), complete=complete, trust=trust, read=read)
+    plan = replace(plan, bases={name: plan.basis(template) for name, template in chosen.items()})
+    return _take_over(plan) if reuse else plan
+
+
+def _take_over(plan: Plan) -> Plan:
+    """Look up what each check can be taken over from; one that comes after a check that runs is run, too."""
+    taken, because = {}, {}
+    for name, template in plan.templates.items():
+        basis, last = plan.bases[name], plan.read.get(name) if name in template.reads else None
+        because[name] = why_never(template, plan.settings, basis)
+        if not because[name]:
+            found, because[name] = find_original(plan.archive, plan.settings.name, name, basis, newest=last and last.origin)
+            taken |= {name: found} if found else {}
+    while late := {n: a for n in taken for a in plan.templates[n].after if a in plan.templates and a not in taken}:
+        for name, before in late.items():
+            taken.pop(name)
+            because[name] = f"{before}, which it comes after, runs"
+    return replace(plan, taken=taken, because={name: why for name, why in because.items() if name not in taken})

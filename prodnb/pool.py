@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DEADLINE', 'GRACE', 'Say', 'Worker', 'planned_copy', 'longest_first', 'execute_all']
 
-# %% ../nbs/557_pool.ipynb #a437bdd7
+# %% ../nbs/557_pool.ipynb #4b3e0955
 import contextlib
 import json
 import os
@@ -24,6 +24,7 @@ from .archive import load_records, load_run, run_ids
 from .errors import ArchiveError, InputError, SettingsError
 from .forked import ForkedProcess, fork_with_pipes
 from .forking import Forking, environment_of_kernels
+from .once import environment_of, prepare
 from .plan import Plan
 from .record import sha256
 from .template import Template, values_in_force
@@ -79,7 +80,7 @@ class Worker:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
-# %% ../nbs/557_pool.ipynb #970a2bea
+# %% ../nbs/557_pool.ipynb #a6061c6d
 def planned_copy(template: Template, staging: Path) -> Path:
     """Copy a template as it was planned, so that what runs is what the record names."""
     data, copy = template.path.read_bytes(), staging / "templates" / template.path.name
@@ -97,7 +98,7 @@ def _job(plan: Plan, template: Template, staging: Path) -> dict[str, Any]:
         "staging": str(staging),
         "parameters": dict(values_in_force(template, plan.settings).values),
         "cwd": str(plan.settings.folder.resolve()),
-        "env": environment_of_kernels(plan.settings, trust=plan.trust),
+        "env": environment_of_kernels(plan.settings, trust=plan.trust) | environment_of(staging / "counted", template.name),
         "deadline": template.deadline or DEADLINE,
         "secrets": plan.secrets,
         "facts": plan.facts(template),
@@ -111,7 +112,7 @@ def _ready(waiting: deque[Template], done: Mapping[str, Any], running: set[str])
             return template
     return None
 
-# %% ../nbs/557_pool.ipynb #871e4ccf
+# %% ../nbs/557_pool.ipynb #16962ed2
 def longest_first(plan: Plan) -> list[Template]:
     """Order the checks of a plan by the seconds that they took in the newest run, longest first; a new one comes before all."""
     seconds: dict[str, float] = {}
@@ -133,6 +134,7 @@ def execute_all(
     forking : what kernels and workers are forked from; without it each is a process that is started for it.
     """
     waiting, done, news = deque(longest_first(plan)), {}, queue.Queue()
+    prepare(staging / "counted", plan.settings.digest, plan.inputs)
     jobs = {name: _job(plan, template, staging) for name, template in plan.templates.items()}
     forking = forking or Forking(why="not asked for")
     log, pool = staging / "workers.log", []

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CALM', 'FEW', 'SMALL', 'SAMPLE_ROWS', 'SAMPLE_CELLS', 'DISTINCT_ERROR', 'kind_of', 'first_pass', 'profile', 'moments']
 
-# %% ../nbs/230_profile.ipynb #9833e2e9
+# %% ../nbs/230_profile.ipynb #fa0d7490
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,6 +29,7 @@ from .codes import NUMBER_CODES, TIME_CODES, codes_between, number_name, time_na
 from .counted import KINDS, ColumnProfile, Profile, merge, rounded_moments
 from .embedded import reading
 from .identifying import is_identifying
+from .once import counted_once
 from .scan import BATCH, Sample, Source, Wrapped, blank, fair, filled, sample_numbers, scan, source_of
 from .tables import open_table
 from .texts import MAX_LEVELS, Texts, count_texts, facts_of
@@ -255,9 +256,14 @@ def profile(
     small tables and where they are few, else approximately (HyperLogLog).
     """
     table = open_table(table)
-    with reading("the reference" if like is None else "the current data"):
-        least = min_level_rows if guarded else 1
-        return _profile(table, like, list(table.columns if columns is None else columns), min_level_rows, portable, least)
+    names, least = list(table.columns if columns is None else columns), min_level_rows if guarded else 1
+
+    def count() -> Profile:
+        with reading("the reference" if like is None else "the current data"):
+            return _profile(table, like, names, min_level_rows, portable, least)
+
+    arguments = [like and like.to_json(), names, min_level_rows, portable, guarded]
+    return counted_once("profile", table, arguments, count, write=Profile.to_json, read=Profile.from_json)
 
 
 def _profile(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from .record import taken_over
 from .static import assets, cells_html, safe_markdown, static_cells
 from .verdict import MARKS, OUTCOMES, number
 
@@ -183,12 +184,17 @@ def _page(name: str, **values: Any) -> str:
     return _template(name).render(policy=POLICY, style=style, marks=MARKS, numeric=numeric, shown=SHOWN, **values)
 
 
+def _taken(record: Mapping[str, Any]) -> str:
+    words = _sentence(taken_over(record.get("reused")))
+    return words[:1].upper() + words[1:]
+
+
 def _sentence(text: Any) -> str:
     """End with a stop; the start stays as it is written, since it is often the name of a statistic."""
     text = _plain(text).strip()
     return text if not text or text.endswith((".", "!", "?")) else text + "."
 
-# %% ../nbs/540_report.ipynb #6648c556
+# %% ../nbs/540_report.ipynb #b1208b57
 def render_report(notebook: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     """Return the page of one check as one self-contained HTML document.
 
@@ -214,6 +220,7 @@ def render_report(notebook: Mapping[str, Any], record: Mapping[str, Any]) -> str
         kicker=f"{record['project']}: check {record['check']}" if record["project"] else f"Check {record['check']}",
         sentence=_sentence(record.get("message") or (cause and cause["words"]) or MEANINGS[outcome]),
         meaning=MEANINGS[outcome],
+        taken=_taken(record),
         cause=cause,
         reasons=[r for r in reasons if r["outcome"] == outcome != "passed"],
         others=[r for r in reasons if r["outcome"] not in (outcome, "passed")],
@@ -236,6 +243,7 @@ def _check_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Project", record["project"]),
         ("Run", record.get("run")),
         ("Started", _moment(record.get("started"))),
+        ("Taken over from run", (record.get("reused") or {}).get("run")),
         ("Took", _duration(record.get("seconds"))),
         ("Run by", record.get("run_by")),
         ("Template", str(record.get("template_digest") or "")[:12]),
@@ -266,7 +274,7 @@ def run_sentence(outcome: str, records: Sequence[Mapping[str, Any]]) -> str:
     named = f": {', '.join(titles)}" if titles and outcome != "passed" else ""
     return f"{len(titles)} of {len(records)} checks {_DID[outcome]}{named}." + (f" The others: {others}." if others else "")
 
-# %% ../nbs/540_report.ipynb #7d87ee1b
+# %% ../nbs/540_report.ipynb #4f8bb57f
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the page of a run says about one check."""
     found = [v["outcome"] for v in _verdicts(record)]
@@ -279,7 +287,8 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         "message": _sentence(message),
         "question": record.get("question") or "",
         "counts": counts or "none",
-        "time": _duration(record.get("seconds")),
+        "time": "taken over" if record.get("reused") else _duration(record.get("seconds")),
+        "taken": _taken(record),
     }
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['seal', 'Finished', 'run_checks']
 
-# %% ../nbs/560_run.ipynb #979b8f92
+# %% ../nbs/560_run.ipynb #358a4549
 import contextlib
 import json
 import os
@@ -13,12 +13,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .archive import Archive, last_good, load_records, load_run, run_ids, write_deliveries, write_run
+from .archive import Archive, last_good, load_records, load_run, read_file, run_ids, write_deliveries, write_run
 from .deliver import deliver_mlflow
 from .errors import ArchiveError, InputError
 from .forking import Forking, start_forking
@@ -56,7 +56,31 @@ def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: P
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
-# %% ../nbs/560_run.ipynb #663873bc
+# %% ../nbs/560_run.ipynb #f18db1dc
+_HELD = ("results", "outcome", "cause", "resources", "started", "seconds", "notebook_digest")
+
+
+def _take(plan: Plan, template: Template, staging: Path) -> dict[str, Any]:
+    """Take a check over from the record that still answers it: its notebook as it is, and a page that says so."""
+    original = plan.taken[template.name]
+    data = read_file(plan.archive, original.run, f"{template.name}.ipynb")
+    if sha256(data) != original.record.notebook_digest:
+        raise ArchiveError(
+            f"{template.name}.ipynb is not as it was written", where=f"run {original.run}", fix="run without --reuse"
+        )
+    kept = original.record.to_dict()
+    learned = {key: kept[key] for key in _HELD}
+    learned["reused"] = {"run": original.run, "record": original.record.id, "started": original.record.started}
+    facts, named = plan.facts(template), {row["role"] for row in plan.inputs}
+    learned["counted"] = [row for row in kept["inputs"] if row["role"] not in named]
+    record = {**facts, **learned, "inputs": [*facts["inputs"], *learned["counted"]]}
+    record |= {"check": template.name, "message": original.record.message}
+    page = render_report(json.loads(data), record).encode("utf-8", "replace")
+    (staging / f"{template.name}.ipynb").write_bytes(data)
+    (staging / f"{template.name}.html").write_bytes(page)
+    return {"event": "done", "check": template.name, **learned, "report_digest": sha256(page)}
+
+# %% ../nbs/560_run.ipynb #24d13dfb
 _PAGE_ONLY = ("title", "question", "project", "run", "owner", "runbook")
 
 
@@ -77,7 +101,8 @@ def seal(plan: Plan, done: Mapping[str, Mapping[str, Any]], staging: Path) -> li
 def _record(plan: Plan, template: Template, learned: Mapping[str, Any], previous: str | None) -> Record:
     keys = ("results", "outcome", "cause", "resources", "started", "seconds", "notebook_digest", "report_digest")
     facts = {k: v for k, v in plan.facts(template).items() if k not in _PAGE_ONLY}
-    return Record(check=template.name, previous=previous, **facts, **{k: learned[k] for k in keys})
+    facts["inputs"] = [*facts["inputs"], *learned.get("counted", [])]
+    return Record(check=template.name, previous=previous, **facts, **{k: learned[k] for k in keys}, reused=learned.get("reused"))
 
 # %% ../nbs/560_run.ipynb #6521cd14
 @dataclass(frozen=True)
@@ -90,7 +115,7 @@ class Finished:
     settings: Settings
     deliveries: Sequence[Mapping[str, Any]]
 
-# %% ../nbs/560_run.ipynb #2b30ea45
+# %% ../nbs/560_run.ipynb #1d2df33e
 def run_checks(
     plan: Plan, *, workers: int | None = None, say: Say = lambda event: None, forking: Forking | None = None
 ) -> Finished:
@@ -106,9 +131,13 @@ def run_checks(
     settings, archive, start, started = plan.settings, plan.archive, time.monotonic(), datetime.now(UTC)
     known, before = run_ids(archive), input_stamps(settings)
     staging = Path(tempfile.mkdtemp(prefix="prodnb-run-"))
-    ours = None if forking else start_forking(settings, plan.templates, trust=plan.trust)
+    ours = None if forking or not plan.to_run else start_forking(settings, plan.to_run, trust=plan.trust)
     try:
-        done = execute_all(plan, staging, say, workers=workers or max(1, os.cpu_count() or 1), forking=forking or ours)
+        done = {name: _take(plan, plan.templates[name], staging) for name in plan.taken}
+        for event in done.values():
+            say(event)
+        rest, workers = replace(plan, templates=plan.to_run), workers or max(1, os.cpu_count() or 1)
+        done |= execute_all(rest, staging, say, workers=workers, forking=forking or ours) if rest.templates else {}
         records = seal(plan, done, staging)
         _check_at_rest(plan, before)
         files = {
@@ -138,13 +167,14 @@ def run_checks(
     write_deliveries(archive, run.id, deliveries)
     return Finished(run, records, archive, settings, deliveries)
 
-# %% ../nbs/560_run.ipynb #e0494551
+# %% ../nbs/560_run.ipynb #11f98fa3
 def _check_at_rest(plan: Plan, before: Mapping[str, Any]) -> None:
     """Refuse a run during which its inputs or its settings changed: nobody could say what it was about."""
     settings = plan.settings
     moved = input_stamps(settings) != before and fingerprints(settings, trust=plan.trust) != list(plan.inputs)
-    if moved or load_settings(settings.file, settings.overrides).digest != settings.digest:
-        what = "an input" if moved else settings.file.name
+    other = any(plan.basis(template) != plan.bases[name] for name, template in plan.to_run.items())
+    if moved or other or load_settings(settings.file, settings.overrides).digest != settings.digest:
+        what = "an input" if moved else "a file that a parameter names" if other else settings.file.name
         raise InputError(f"{what} changed while the checks ran, so nothing was archived", fix="run again when it is at rest")
 
 

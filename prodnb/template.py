@@ -51,7 +51,7 @@ class Parameter:
         """The type without None."""
         return next(t.strip() for t in self.type.split("|") if t.strip() != "None")
 
-# %% ../nbs/030_template.ipynb #06645bb5
+# %% ../nbs/030_template.ipynb #19b6481e
 @dataclass(frozen=True)
 class Template:
     """A check notebook: what it asks and what can be set."""
@@ -65,6 +65,9 @@ class Template:
     digest: str  # SHA-256 of the file
     after: tuple[str, ...] = ()  # checks of the same run that must be done first
     deadline: float | None = None  # seconds; None = the runner's default
+    reuse: bool | None = None  # may a later run take its result over while nothing has changed? None = it does not say
+    unless: tuple[str, ...] = ()  # parameters that forbid it where they are set
+    reads: tuple[str, ...] = ()  # checks whose earlier records it reads
 
 # %% ../nbs/030_template.ipynb #27373b96
 def _comments(source: str) -> dict[int, str]:
@@ -132,7 +135,7 @@ def parse_parameters(source: str, where: str = "parameters cell") -> dict[str, P
 def _source(cell: Mapping[str, Any]) -> str:
     return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
 
-# %% ../nbs/030_template.ipynb #d555d28b
+# %% ../nbs/030_template.ipynb #d3ffeaff
 def read_template(path: Path, origin: str = "project") -> Template:
     """Read one check notebook.
 
@@ -163,22 +166,29 @@ def read_template(path: Path, origin: str = "project") -> Template:
     if next(iter(parameters), None) != FIRST:
         raise TemplateError("the first parameter is not `settings`", expected='`settings: str = "settings.ini"`', where=where)
     title, question = _headings(cells)
-    after, deadline = _meta(notebook.get("metadata", {}).get("prodnb") or {}, where)
+    meta = _meta(notebook.get("metadata", {}).get("prodnb") or {}, where)
+    if wrong := [name for name in meta["unless"] if name not in parameters]:
+        raise TemplateError(f"`unless` names the parameter {wrong[0]!r}", where=where, fix=nearest(wrong[0], parameters))
     digest = hashlib.sha256(raw).hexdigest()
-    return Template(path.stem, path, title or path.stem, question, origin, parameters, digest, after, deadline)
+    return Template(path.stem, path, title or path.stem, question, origin, parameters, digest, **meta)
 
 
-def _meta(meta: Any, where: str) -> tuple[tuple[str, ...], float | None]:
-    after, deadline = (meta.get("after", []), meta.get("deadline")) if isinstance(meta, dict) else (None, None)
-    if not isinstance(after, list) or not all(isinstance(name, str) for name in after):
-        raise TemplateError(
-            "`after` in the metadata is no list of checks", expected='"prodnb": {"after": ["drift"]}', where=where
-        )
+def _meta(meta: Any, where: str) -> dict[str, Any]:
+    meta = meta if isinstance(meta, dict) else {"after": None}
+    lists, deadline, reuse = {k: meta.get(k, []) for k in ("after", "unless", "reads")}, meta.get("deadline"), meta.get("reuse")
+    for key, names in lists.items():
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            what = "parameters" if key == "unless" else "checks"
+            raise TemplateError(
+                f"`{key}` in the metadata is no list of {what}", expected=f'"prodnb": {{"{key}": ["drift"]}}', where=where
+            )
+    if reuse not in (None, True, False):
+        raise TemplateError(f"`reuse` in the metadata is {reuse!r}", expected="true or false", where=where)
     if deadline is not None and not (
         isinstance(deadline, int | float) and not isinstance(deadline, bool) and 1 <= deadline < 1e7
     ):
         raise TemplateError(f"`deadline` in the metadata is {deadline!r}", expected="seconds, at least 1", where=where)
-    return tuple(after), deadline
+    return {**{k: tuple(names) for k, names in lists.items()}, "deadline": deadline, "reuse": reuse}
 
 
 def _headings(cells: list[Mapping[str, Any]]) -> tuple[str, str]:
@@ -195,7 +205,7 @@ def shipped_templates() -> Path:
             return folder
     raise TemplateError("the templates of prodnb are not installed", fix="reinstall prodnb")
 
-# %% ../nbs/030_template.ipynb #7382142f
+# %% ../nbs/030_template.ipynb #0eb056e3
 def find_templates(folder: Path | str | None = None) -> dict[str, Template]:
     """Find the check notebooks: the project's own `templates/` in `folder` first, then the package's."""
     shipped = shipped_templates()
@@ -205,10 +215,12 @@ def find_templates(folder: Path | str | None = None) -> dict[str, Template]:
         found |= {p.stem: (p, "project") for p in sorted(own.glob("*.ipynb"))}
     templates = {name: read_template(*found[name]) for name in sorted(found)}
     for name, template in templates.items():
-        for other in template.after:
+        for other in (*template.after, *template.reads):
             if other not in templates:
                 raise TemplateError(
-                    f"`after` names the check {other!r}", where=f"templates/{name}.ipynb", fix=nearest(other, templates)
+                    f"`{'after' if other in template.after else 'reads'}` names the check {other!r}",
+                    where=f"templates/{name}.ipynb",
+                    fix=nearest(other, templates),
                 )
     return templates
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['cause_of', 'rebuilt', 'read_results', 'without_outputs', 'write_notebook', 'do_job', 'prepare', 'main']
 
-# %% ../nbs/545_worker.ipynb #e828fd0b
+# %% ../nbs/545_worker.ipynb #22f67e2f
 import json
 import os
 import queue
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .kernels import Ending, correct, end_all, execute, shown_results
+from .once import used_by
 from .outputs import shorten
 from .record import message_of, outcome_of, sha256
 from .report import render_report
@@ -103,7 +104,7 @@ def write_notebook(notebook: Mapping[str, Any]) -> bytes:
 
     return (nbformat.writes(nbformat.from_dict(notebook)) + "\n").encode("utf-8", "replace")
 
-# %% ../nbs/545_worker.ipynb #41b3e785
+# %% ../nbs/545_worker.ipynb #3fbe2b46
 def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Execute one check and write its notebook and its page to the staging folder.
 
@@ -133,12 +134,21 @@ def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dic
     outcome = outcome_of(results, cause)
     learned = {"results": results, "outcome": outcome, "cause": cause, "resources": dict(ending.resources)}
     learned |= {"started": started, "seconds": round(ending.seconds, 3)}
+    counted = used_by(staging / "counted", check)
     record = {**job["facts"], **learned, "check": check, "message": message_of(outcome, results, cause)}
+    record["inputs"] = [*record["inputs"], *counted]
     data = write_notebook(notebook)
     (staging / f"{check}.ipynb").write_bytes(data)
     page = render_report(notebook, record).encode("utf-8", "replace")
     (staging / f"{check}.html").write_bytes(page)
-    return {"event": "done", "check": check, **learned, "notebook_digest": sha256(data), "report_digest": sha256(page)}
+    return {
+        "event": "done",
+        "check": check,
+        **learned,
+        "counted": counted,
+        "notebook_digest": sha256(data),
+        "report_digest": sha256(page),
+    }
 
 # %% ../nbs/545_worker.ipynb #806c599c
 def prepare() -> None:
