@@ -6,7 +6,7 @@
 __all__ = ['SCALARS', 'TYPES', 'FIRST', 'Parameter', 'Template', 'parse_parameters', 'read_template', 'shipped_templates',
            'find_templates', 'parse_value', 'Values', 'check_sections', 'values_in_force', 'overlay']
 
-# %% ../nbs/030_template.ipynb #455540ae
+# %% ../nbs/030_template.ipynb #9a5c3221
 import ast
 import hashlib
 import io
@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .budget import BUDGET, setting_budget, template_budget
 from .errors import SettingsError, TemplateError, nearest
 from .settings import SECTIONS, Settings, load_settings, split_list
 
@@ -51,7 +52,7 @@ class Parameter:
         """The type without None."""
         return next(t.strip() for t in self.type.split("|") if t.strip() != "None")
 
-# %% ../nbs/030_template.ipynb #06645bb5
+# %% ../nbs/030_template.ipynb #39f982ae
 @dataclass(frozen=True)
 class Template:
     """A check notebook: what it asks and what can be set."""
@@ -64,14 +65,14 @@ class Template:
     parameters: Mapping[str, Parameter]
     digest: str  # SHA-256 of the file
     after: tuple[str, ...] = ()  # checks of the same run that must be done first
-    deadline: float | None = None  # seconds; None = the runner's default
+    budget: Mapping[str, float] = field(default_factory=dict)  # deadline, memory_mb, output_mb, where it says them
 
 # %% ../nbs/030_template.ipynb #27373b96
 def _comments(source: str) -> dict[int, str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
 
-# %% ../nbs/030_template.ipynb #2430bf13
+# %% ../nbs/030_template.ipynb #e55bcba2
 def _fits(value: Any, kind: str) -> bool:
     if kind.startswith("list["):
         return isinstance(value, list) and all(_fits(v, kind[5:-1]) for v in value)
@@ -90,8 +91,9 @@ def _check_parameter(parameter: Parameter, known: Mapping[str, Parameter], where
         raise TemplateError(
             f"parameter {name!r} has capitals, which settings.ini does not keep", expected=f"{name.lower()!r}", where=where
         )
-    if name in known:
-        raise TemplateError(f"parameter {name!r} stands twice", where=where, fix="keep one")
+    if name in known or name in BUDGET:
+        found = "stands twice" if name in known else "has the name of a budget of the check"
+        raise TemplateError(f"parameter {name!r} {found}", where=where, fix="keep one" if name in known else "rename it")
     if not (_fits(parameter.default, kinds[0]) or (parameter.default is None and parameter.optional)):
         raise TemplateError(
             f"the default of {name!r} is {parameter.default!r}", expected=f"a value of type {parameter.type}", where=where
@@ -132,7 +134,7 @@ def parse_parameters(source: str, where: str = "parameters cell") -> dict[str, P
 def _source(cell: Mapping[str, Any]) -> str:
     return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
 
-# %% ../nbs/030_template.ipynb #d555d28b
+# %% ../nbs/030_template.ipynb #16870c89
 def read_template(path: Path, origin: str = "project") -> Template:
     """Read one check notebook.
 
@@ -163,22 +165,18 @@ def read_template(path: Path, origin: str = "project") -> Template:
     if next(iter(parameters), None) != FIRST:
         raise TemplateError("the first parameter is not `settings`", expected='`settings: str = "settings.ini"`', where=where)
     title, question = _headings(cells)
-    after, deadline = _meta(notebook.get("metadata", {}).get("prodnb") or {}, where)
+    after, budget = _meta(notebook.get("metadata", {}).get("prodnb") or {}, where)
     digest = hashlib.sha256(raw).hexdigest()
-    return Template(path.stem, path, title or path.stem, question, origin, parameters, digest, after, deadline)
+    return Template(path.stem, path, title or path.stem, question, origin, parameters, digest, after, budget)
 
 
-def _meta(meta: Any, where: str) -> tuple[tuple[str, ...], float | None]:
-    after, deadline = (meta.get("after", []), meta.get("deadline")) if isinstance(meta, dict) else (None, None)
+def _meta(meta: Any, where: str) -> tuple[tuple[str, ...], dict[str, float]]:
+    after = meta.get("after", []) if isinstance(meta, dict) else None
     if not isinstance(after, list) or not all(isinstance(name, str) for name in after):
         raise TemplateError(
             "`after` in the metadata is no list of checks", expected='"prodnb": {"after": ["drift"]}', where=where
         )
-    if deadline is not None and not (
-        isinstance(deadline, int | float) and not isinstance(deadline, bool) and 1 <= deadline < 1e7
-    ):
-        raise TemplateError(f"`deadline` in the metadata is {deadline!r}", expected="seconds, at least 1", where=where)
-    return tuple(after), deadline
+    return tuple(after), template_budget(meta, where, ("after",))
 
 
 def _headings(cells: list[Mapping[str, Any]]) -> tuple[str, str]:
@@ -263,7 +261,7 @@ class Values:
         rows = [f"{k} = {v!r} ({self.sources[k]})" for k, v in self.values.items()]
         return "\n".join(([self.notice] if self.notice else []) + rows)
 
-# %% ../nbs/030_template.ipynb #45e8ed7f
+# %% ../nbs/030_template.ipynb #31d12620
 def check_sections(settings: Settings, templates: Mapping[str, Template]) -> None:
     """Refuse sections that are no check, keys that are no parameter of theirs, and checks named that do not exist."""
     for section, keys in settings.values.items():
@@ -275,10 +273,12 @@ def check_sections(settings: Settings, templates: Mapping[str, Template]) -> Non
             )
         for key, text in keys.items():
             where, parameters = settings.where(section, key), templates[section].parameters
+            if key in BUDGET:
+                setting_budget(settings, section, key)
+                continue
             if key not in parameters or key == FIRST:
-                raise SettingsError(
-                    f"check {section!r} has no parameter {key!r}", where=where, fix=nearest(key, set(parameters) - {FIRST})
-                )
+                known = {*parameters, *BUDGET} - {FIRST}
+                raise SettingsError(f"check {section!r} has no parameter {key!r}", where=where, fix=nearest(key, known))
             parse_value(parameters[key], text, where)
     named = [("gate", key) for key in ("required", "allow_unknown")]
     checks = [(s, k, name) for s, k in named for name in settings.list(s, k)]
