@@ -55,7 +55,7 @@ def stdout_for_us_alone() -> Iterator[None]:
         os.dup2(kept, 1)
         os.close(kept)
 
-# %% ../nbs/680_console.ipynb #26901184
+# %% ../nbs/680_console.ipynb #67861e48
 class Progress:
     """Shows which checks run, at which cell, for how long."""
 
@@ -77,7 +77,11 @@ class Progress:
 
     def __call__(self, event: dict[str, Any]) -> None:
         kind, row = event["event"], self.rows.get(event.get("check", ""))
-        if row is not None:
+        if row is not None and kind == "waits":
+            row["state"] = kind
+            words = f"{event['check']}: waits for memory, it needs about {event['needs_mb']:,} MB and {event['free_mb']:,} MB are free"
+            err.print(words, markup=False, soft_wrap=True)
+        elif row is not None:
             row.update(event, state=kind, since=row.get("since", time.monotonic()))
             row["seconds"] = event.get("seconds", time.monotonic() - row["since"])
         if self.live:
@@ -98,7 +102,7 @@ class Progress:
             state = (
                 outcome_text(row.get("outcome", "errored"))
                 if row["state"] in ("done", "broken")
-                else Text("running" if running else "waiting")
+                else Text("running" if running else "waiting for memory" if row["state"] == "waits" else "waiting")
             )
             table.add_row(check, state, place, f"{seconds:.0f} s" if seconds is not None else "")
         return Group(Text(f"{self._done()} of {len(self.rows)} checks, {time.monotonic() - self.start:.0f} s"), table)

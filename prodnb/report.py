@@ -68,8 +68,14 @@ def _verdicts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _by_severity(items: Iterable[Mapping[str, Any]]) -> list[Any]:
     return sorted(items, key=lambda item: OUTCOMES.index(item["outcome"]))
 
-# %% ../nbs/540_report.ipynb #5086bf16
-_KINDS = {"raised": "raised an error", "died": "ended its kernel", "deadline": "ran out of time", "timeout": "ran out of time"}
+# %% ../nbs/540_report.ipynb #dab509aa
+_KINDS = {
+    "raised": "raised an error",
+    "died": "ended its kernel",
+    "deadline": "ran out of time",
+    "timeout": "ran out of time",
+    "memory": "used more memory than it may",
+}
 
 
 def _cause(record: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

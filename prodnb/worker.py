@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['cause_of', 'rebuilt', 'read_results', 'without_outputs', 'write_notebook', 'do_job', 'main']
 
-# %% ../nbs/545_worker.ipynb #e828fd0b
+# %% ../nbs/545_worker.ipynb #cac93f16
 import json
 import os
 import queue
@@ -25,6 +25,8 @@ from .outputs import shorten
 from .record import message_of, outcome_of, sha256
 from .report import render_report
 from .scrub import scrub_all, scrubber
+from .trimmed import trim_outputs
+from .usage import MB
 from .verdict import RESULT_MIME, CheckResult, Limit, Statistic, Verdict
 
 # %% ../nbs/545_worker.ipynb #c77176f9
@@ -103,13 +105,26 @@ def write_notebook(notebook: Mapping[str, Any]) -> bytes:
 
     return (nbformat.writes(nbformat.from_dict(notebook)) + "\n").encode("utf-8", "replace")
 
-# %% ../nbs/545_worker.ipynb #41b3e785
+# %% ../nbs/545_worker.ipynb #a2d7730c
+def _limits(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    check, budget = job["check"], job["budget"]
+    limits = {name: budget[name]["value"] for name in ("deadline", "memory_mb")}
+    advice = f"the limit is memory_mb ({budget['memory_mb']['source']}): raise it in [{check}] of the settings"
+    return {**limits, "advice": advice, "on_memory": lambda mb: say({"event": "memory", "check": check, "mb": mb})}
+
+
+def _noted(job: Mapping[str, Any], size: int, left_out: int) -> dict[str, Any]:
+    """Return what else a record says of resources: how much was put out, the budgets, how long it waited for memory."""
+    noted = {"output_mb": round(size / MB, 3), "output_left_out_mb": round(left_out / MB, 3), "budget": job["budget"]}
+    return noted | {"waited_for_memory_seconds": job["waited"]}
+
+
 def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Execute one check and write its notebook and its page to the staging folder.
 
     Parameters
     ----------
-    job : `check`, `template`, `staging`, `parameters`, `cwd`, `env`, `deadline`, `fork` (how its kernel is started), `secrets`, and `facts`: what the record and the
+    job : `check`, `template`, `staging`, `parameters`, `cwd`, `env`, `budget`, `waited`, `fork` (how its kernel is started), `secrets`, and `facts`: what the record and the
         page need and the runner already knows.
     say : receives progress.
 
@@ -124,14 +139,20 @@ def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dic
     say({"event": "start", "check": check, "cells": cells})
     raw = staging / f"{check}.raw.ipynb"
     on_cell = lambda n: say({"event": "cell", "check": check, "cell": n + 1, "cells": cells})  # noqa: E731
-    ending = execute(template, raw, job["parameters"], cwd=cwd, deadline=job["deadline"], on_cell=on_cell, **job["fork"])
+    ending = execute(template, raw, job["parameters"], cwd=cwd, on_cell=on_cell, **_limits(job, say), **job["fork"])
     scrub = scrubber(cwd, job["secrets"])
-    notebook = scrub_all(correct(_read_notebook(raw, template), ending), scrub)
+    notebook, size, left_out = trim_outputs(correct(_read_notebook(raw, template), ending), job["budget"]["output_mb"]["value"])
+    notebook = scrub_all(notebook, scrub)
     raw.unlink(missing_ok=True)
     results, wrong = read_results(shown_results(notebook, RESULT_MIME))
     cause = scrub_all(cause_of(ending, results, check, notebook) if wrong is None or ending.kind else wrong, scrub)
     outcome = outcome_of(results, cause)
-    learned = {"results": results, "outcome": outcome, "cause": cause, "resources": dict(ending.resources)}
+    learned = {
+        "results": results,
+        "outcome": outcome,
+        "cause": cause,
+        "resources": {**ending.resources, **_noted(job, size, left_out)},
+    }
     learned |= {"started": started, "seconds": round(ending.seconds, 3)}
     record = {**job["facts"], **learned, "check": check, "message": message_of(outcome, results, cause)}
     data = write_notebook(notebook)
@@ -140,7 +161,7 @@ def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dic
     (staging / f"{check}.html").write_bytes(page)
     return {"event": "done", "check": check, **learned, "notebook_digest": sha256(data), "report_digest": sha256(page)}
 
-# %% ../nbs/545_worker.ipynb #033e393c
+# %% ../nbs/545_worker.ipynb #0e985a9c
 _busy: dict[str, str] = {}  # the staging folder, while a check runs
 
 
@@ -158,9 +179,12 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
+    alone = threading.Lock()
+
     def say(event: dict[str, Any]) -> None:
-        out.write(json.dumps(event) + "\n")
-        out.flush()
+        with alone:
+            out.write(json.dumps(event) + "\n")
+            out.flush()
 
     jobs: queue.Queue = queue.Queue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
