@@ -190,6 +190,21 @@ def test_what_holds_more_than_it_may_is_stopped_with_all_it_started(go, way, kin
     assert not [p for p in processes_with("leaks ") if p.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.parametrize(("room_mb", "least", "most"), [(40, 10, 60), (1e6, 0, 5), (None, 0, 5)])
+def test_looks_come_sooner_near_the_cap(monkeypatch, room_mb, least, most):
+    child, looks, quick = subprocess.Popen(["sleep", "60"], start_new_session=True), [], Meter._quick
+    monkeypatch.setattr(Meter, "_quick", lambda self: looks.append(1) or quick(self))
+    meter = Meter(room_mb)
+    try:
+        meter.watch(child.pid)
+        time.sleep(0.6)
+        assert least <= len(looks) <= most
+    finally:
+        meter.stop()
+        child.kill()
+        child.wait()
+
+
 def test_four_gigabytes_at_once_do_not_come_to_be(go):
     ending = go("forked", "1", AT_ONCE, memory_mb=300)
     assert ending.kind == "memory"
