@@ -78,7 +78,11 @@ class Progress:
 
     def __call__(self, event: dict[str, Any]) -> None:
         kind, row = event["event"], self.rows.get(event.get("check", ""))
-        if row is not None:
+        if row is not None and kind == "waits":
+            row["state"] = kind
+            words = f"{event['check']}: waits for memory, it needs about {event['needs_mb']:,} MB and {event['free_mb']:,} MB are free"
+            err.print(words, markup=False, soft_wrap=True)
+        elif row is not None:
             row.update(event, state=kind, since=row.get("since", time.monotonic()))
             row["seconds"] = event.get("seconds", time.monotonic() - row["since"])
         if self.live:
@@ -100,7 +104,7 @@ class Progress:
             state = (
                 outcome_text(row.get("outcome", "errored"))
                 if row["state"] in ("done", "broken")
-                else Text("running" if running else "waiting")
+                else Text("running" if running else "waiting for memory" if row["state"] == "waits" else "waiting")
             )
             table.add_row(check, state, place, f"{seconds:.0f} s" if seconds is not None else "")
         return Group(Text(f"{self._done()} of {len(self.rows)} checks, {time.monotonic() - self.start:.0f} s"), table)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SAVE_EVERY', 'Ending', 'stopped_early', 'end_all', 'execute', 'correct', 'shown_results']
 
-# %% ../nbs/510_kernels.ipynb #25c31573
+# %% ../nbs/510_kernels.ipynb #92f11d98
 import asyncio
 import signal
 import subprocess
@@ -19,13 +19,14 @@ from typing import Any
 
 from .launch import Launch, kernel_manager_class
 from .outputs import shorten
+from .usage import MB, Meter
 
-# %% ../nbs/510_kernels.ipynb #53abed20
+# %% ../nbs/510_kernels.ipynb #5ab3927a
 @dataclass(frozen=True)
 class Ending:
     """How the execution of one notebook ended; `kind` is None when every cell ran."""
 
-    kind: str | None  # None, "raised", "died", "deadline", "not started"
+    kind: str | None  # None, "raised", "died", "deadline", "memory", "not started"
     cell: int | None = None  # index of the failing cell
     message: str = ""
     log: str = ""  # last lines of the kernel's own stderr
@@ -79,7 +80,7 @@ def end_all() -> None:
     for launch in list(_launches.values()):
         launch.end()
 
-# %% ../nbs/510_kernels.ipynb #43551602
+# %% ../nbs/510_kernels.ipynb #7ca40f7c
 def execute(
     template: Path,
     output: Path,
@@ -90,6 +91,9 @@ def execute(
     on_cell: Callable[[int], None] | None = None,
     server: Path | str | None = None,
     way: str = "own process",
+    memory_mb: float | None = None,
+    advice: str = "",
+    on_memory: Callable[[float], None] = lambda megabytes: None,
 ) -> Ending:
     """Execute a notebook with papermill and say how it ended.
 
@@ -102,8 +106,12 @@ def execute(
     on_cell : called with the index of each cell when it starts.
     server : socket of a server that forks kernels; without one the kernel is a process that is started for it.
     way : which of the two, and why, for the record.
+    memory_mb : megabytes that the kernel and what it started may hold together; beyond, they are killed.
+    advice : where that can be raised, for the message.
+    on_memory : called with the megabytes that they hold, when these have changed.
     """
     launch = Launch(Path(tempfile.mkdtemp(prefix="pnb-")), server, way)
+    launch.meter = Meter(memory_mb, launch.kill, on_memory)
     _launches[str(launch.folder)] = launch
     timer = threading.Timer(deadline, lambda: (setattr(launch, "out_of_time", True), launch.kill()))
     timer.daemon = True
@@ -116,8 +124,16 @@ def execute(
         log = launch.stderr_tail()
         launch.end()
         del _launches[str(launch.folder)]
-    resources = {"peak_memory_mb": launch.peak_mb, "cpu_seconds": launch.cpu_seconds, "kernel": f"{launch.way}, unix sockets"}
+    if launch.meter.over:
+        kind, cell, message = "memory", launch.cell, _too_much(launch.meter, advice)
+    resources = {**launch.meter.used(), "kernel": f"{launch.way}, unix sockets"}
     return Ending(kind, cell, shorten(message), log if kind else "", time.monotonic() - start, resources)
+
+
+def _too_much(meter: Meter, advice: str) -> str:
+    used, processes = meter.over
+    whose = "its kernel" if processes <= 1 else f"its kernel and what it started, {processes} processes,"
+    return f"{whose} held {used / MB:,.0f} MB, more than the {meter.cap / MB:,.0f} MB that it may, and was stopped{advice and '; ' + advice}"
 
 
 SAVE_EVERY = 30.0  # seconds between two saves of a notebook that still runs
@@ -145,10 +161,16 @@ def _hooks(launch: Launch, output: Path, on_cell: Callable[[int], None] | None) 
 
     def started(cell: Any, cell_index: int) -> None:
         launch.cell = cell_index
+        launch.meter.watch(launch.process.pid)
         if on_cell:
             on_cell(cell_index)
 
-    return {"on_notebook_start": begun, "on_cell_start": started, "on_cell_executed": lambda **_: launch.measure()}
+    def executed(cell: Any, cell_index: int, execute_reply: Mapping[str, Any]) -> None:
+        last = max((n for n, c in enumerate(launch.notebook.cells) if c.cell_type == "code" and c.source.strip()), default=0)
+        if cell_index == last or execute_reply["content"]["status"] != "ok":
+            launch.meter.look()
+
+    return {"on_notebook_start": begun, "on_cell_start": started, "on_cell_executed": executed}
 
 
 def _execute(

@@ -5,26 +5,26 @@
 # %% auto #0
 __all__ = ['PLAIN', 'Launch', 'ended', 'client_class', 'kernel_manager_class']
 
-# %% ../nbs/508_launch.ipynb #8d5b66bb
+# %% ../nbs/508_launch.ipynb #0a1adb33
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
 from typing import Any, BinaryIO
 
 from .forked import ForkedProcess
 from .outputs import shorten
+from .usage import Meter, end_family
 
-# %% ../nbs/508_launch.ipynb #313c20e7
+# %% ../nbs/508_launch.ipynb #d9f706a1
 PLAIN = ("-m", "ipykernel_launcher")  # how the kernel of this interpreter is started
 
 
@@ -39,8 +39,7 @@ class Launch:
     out_of_time: bool = False
     cell: int | None = None  # the cell that runs
     notebook: Any = None  # as executed so far
-    peak_mb: float | None = None
-    cpu_seconds: float | None = None
+    meter: Meter = field(default_factory=Meter)  # watches what it uses
 
     def fork(self, command: Sequence[str], options: Mapping[str, Any], stderr: BinaryIO) -> ForkedProcess | None:
         """Ask the server for a kernel, if there is one and it can give this one."""
@@ -75,23 +74,13 @@ class Launch:
         return shorten("\n".join(text.strip().splitlines()[-lines:]))
 
     def end(self) -> None:
-        """End the kernel and remove its folder."""
+        """End the kernel and what it started, and remove its folder."""
+        self.meter.stop()
         self.kill()
+        end_family(self.meter.processes)
         if isinstance(self.process, ForkedProcess):
             self.process.connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def measure(self) -> None:
-        """Read peak memory and processor time, where the system tells."""
-        try:
-            pid = self.process.pid
-            status = Path(f"/proc/{pid}/status").read_text()
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (OSError, AttributeError):
-            return
-        if found := re.search(r"VmHWM:\s+(\d+) kB", status):
-            self.peak_mb = int(found[1]) / 1024
-        self.cpu_seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 # %% ../nbs/508_launch.ipynb #a311e89b
 async def ended(process: subprocess.Popen | ForkedProcess) -> None:

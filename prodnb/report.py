@@ -71,7 +71,13 @@ def _by_severity(items: Iterable[Mapping[str, Any]]) -> list[Any]:
     return sorted(items, key=lambda item: OUTCOMES.index(item["outcome"]))
 
 # %% ../nbs/540_report.ipynb #64e692f8
-_KINDS = {"raised": "raised an error", "died": "ended its kernel", "deadline": "ran out of time", "timeout": "ran out of time"}
+_KINDS = {
+    "raised": "raised an error",
+    "died": "ended its kernel",
+    "deadline": "ran out of time",
+    "timeout": "ran out of time",
+    "memory": "used more memory than it may",
+}
 
 
 def _cause(record: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

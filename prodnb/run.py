@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .archive import Archive, last_good, load_records, load_run, read_file, run_ids, write_deliveries, write_run
+from .budget import budget_in_force
 from .deliver import deliver_mlflow
 from .errors import ArchiveError, InputError
 from .forking import Forking, start_forking
@@ -34,12 +35,13 @@ from .template import Template
 from .verdict import worst
 from .worker import without_outputs
 
-# %% ../nbs/560_run.ipynb #0976da44
+# %% ../nbs/560_run.ipynb #933c2770
 def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: Path) -> dict[str, Any]:
     """Make what is kept of a check whose worker broke: its template without outputs, a page, and the cause."""
     words = shorten(f"it could not be executed: {event.get('message', 'its result could not be kept')}")
     cause = plan.scrub({"kind": "died", "cell": None, "message": words, "log": event.get("trace", "")})
-    learned = {"results": [], "outcome": "errored", "cause": cause, "resources": {}, "started": _now(), "seconds": 0.0}
+    budget = {"budget": budget_in_force(plan.settings, template.name, template.budget)}
+    learned = {"results": [], "outcome": "errored", "cause": cause, "resources": budget, "started": _now(), "seconds": 0.0}
     raw = json.loads((staging / "templates" / template.path.name).read_text())
     notebook = plan.scrub(correct(without_outputs(raw), Ending("died", None, cause["message"])))
     record = {**plan.facts(template), **learned, "check": template.name, "message": cause["message"]}
@@ -125,7 +127,7 @@ def run_checks(
     ----------
     plan : from `plan_run`.
     workers : notebooks at a time; one for each core by default.
-    say : receives events: ``{"event": "start" | "cell" | "done" | "broken" | "tick", "check": ..., ...}``.
+    say : receives events: ``{"event": "start" | "cell" | "waits" | "done" | "broken" | "tick", "check": ..., ...}``.
     forking : from `start_forking`, and stopped by whoever started it; by default it is started and stopped here.
     """
     settings, archive, start, started = plan.settings, plan.archive, time.monotonic(), datetime.now(UTC)

@@ -6,7 +6,7 @@
 __all__ = ['SCALARS', 'TYPES', 'FIRST', 'Parameter', 'Template', 'parse_parameters', 'read_template', 'shipped_templates',
            'find_templates', 'parse_value', 'Values', 'check_sections', 'values_in_force', 'overlay']
 
-# %% ../nbs/030_template.ipynb #455540ae
+# %% ../nbs/030_template.ipynb #9a5c3221
 import ast
 import hashlib
 import io
@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .budget import BUDGET, setting_budget, template_budget
 from .errors import SettingsError, TemplateError, nearest
 from .settings import SECTIONS, Settings, load_settings, split_list
 
@@ -64,7 +65,7 @@ class Template:
     parameters: Mapping[str, Parameter]
     digest: str  # SHA-256 of the file
     after: tuple[str, ...] = ()  # checks of the same run that must be done first
-    deadline: float | None = None  # seconds; None = the runner's default
+    budget: Mapping[str, float] = field(default_factory=dict)  # deadline, memory_mb, output_mb, where it says them
     reuse: bool | None = None  # may a later run take its result over while nothing has changed? None = it does not say
     unless: tuple[str, ...] = ()  # parameters that forbid it where they are set
     reads: tuple[str, ...] = ()  # checks whose earlier records it reads
@@ -74,7 +75,7 @@ def _comments(source: str) -> dict[int, str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
 
-# %% ../nbs/030_template.ipynb #2430bf13
+# %% ../nbs/030_template.ipynb #e55bcba2
 def _fits(value: Any, kind: str) -> bool:
     if kind.startswith("list["):
         return isinstance(value, list) and all(_fits(v, kind[5:-1]) for v in value)
@@ -93,8 +94,9 @@ def _check_parameter(parameter: Parameter, known: Mapping[str, Parameter], where
         raise TemplateError(
             f"parameter {name!r} has capitals, which settings.ini does not keep", expected=f"{name.lower()!r}", where=where
         )
-    if name in known:
-        raise TemplateError(f"parameter {name!r} stands twice", where=where, fix="keep one")
+    if name in known or name in BUDGET:
+        found = "stands twice" if name in known else "has the name of a budget of the check"
+        raise TemplateError(f"parameter {name!r} {found}", where=where, fix="keep one" if name in known else "rename it")
     if not (_fits(parameter.default, kinds[0]) or (parameter.default is None and parameter.optional)):
         raise TemplateError(
             f"the default of {name!r} is {parameter.default!r}", expected=f"a value of type {parameter.type}", where=where
@@ -174,21 +176,18 @@ def read_template(path: Path, origin: str = "project") -> Template:
 
 
 def _meta(meta: Any, where: str) -> dict[str, Any]:
-    meta = meta if isinstance(meta, dict) else {"after": None}
-    lists, deadline, reuse = {k: meta.get(k, []) for k in ("after", "unless", "reads")}, meta.get("deadline"), meta.get("reuse")
+    keys = ("after", "unless", "reads", "reuse")
+    lists = {k: meta.get(k, []) if isinstance(meta, dict) else None for k in keys[:3]}
     for key, names in lists.items():
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             what = "parameters" if key == "unless" else "checks"
             raise TemplateError(
                 f"`{key}` in the metadata is no list of {what}", expected=f'"prodnb": {{"{key}": ["drift"]}}', where=where
             )
-    if reuse not in (None, True, False):
+    if (reuse := meta.get("reuse")) not in (None, True, False):
         raise TemplateError(f"`reuse` in the metadata is {reuse!r}", expected="true or false", where=where)
-    if deadline is not None and not (
-        isinstance(deadline, int | float) and not isinstance(deadline, bool) and 1 <= deadline < 1e7
-    ):
-        raise TemplateError(f"`deadline` in the metadata is {deadline!r}", expected="seconds, at least 1", where=where)
-    return {**{k: tuple(names) for k, names in lists.items()}, "deadline": deadline, "reuse": reuse}
+    budget = template_budget(meta, where, keys)
+    return {**{k: tuple(names) for k, names in lists.items()}, "budget": budget, "reuse": reuse}
 
 
 def _headings(cells: list[Mapping[str, Any]]) -> tuple[str, str]:
@@ -275,7 +274,7 @@ class Values:
         rows = [f"{k} = {v!r} ({self.sources[k]})" for k, v in self.values.items()]
         return "\n".join(([self.notice] if self.notice else []) + rows)
 
-# %% ../nbs/030_template.ipynb #45e8ed7f
+# %% ../nbs/030_template.ipynb #31d12620
 def check_sections(settings: Settings, templates: Mapping[str, Template]) -> None:
     """Refuse sections that are no check, keys that are no parameter of theirs, and checks named that do not exist."""
     for section, keys in settings.values.items():
@@ -287,10 +286,12 @@ def check_sections(settings: Settings, templates: Mapping[str, Template]) -> Non
             )
         for key, text in keys.items():
             where, parameters = settings.where(section, key), templates[section].parameters
+            if key in BUDGET:
+                setting_budget(settings, section, key)
+                continue
             if key not in parameters or key == FIRST:
-                raise SettingsError(
-                    f"check {section!r} has no parameter {key!r}", where=where, fix=nearest(key, set(parameters) - {FIRST})
-                )
+                known = {*parameters, *BUDGET} - {FIRST}
+                raise SettingsError(f"check {section!r} has no parameter {key!r}", where=where, fix=nearest(key, known))
             parse_value(parameters[key], text, where)
     named = [("gate", key) for key in ("required", "allow_unknown")]
     checks = [(s, k, name) for s, k in named for name in settings.list(s, k)]

@@ -26,6 +26,8 @@ from .outputs import shorten
 from .record import message_of, outcome_of, sha256
 from .report import render_report
 from .scrub import scrub_all, scrubber
+from .trimmed import trim_outputs
+from .usage import MB
 from .verdict import RESULT_MIME, CheckResult, Limit, Statistic, Verdict
 
 # %% ../nbs/545_worker.ipynb #c77176f9
@@ -105,12 +107,25 @@ def write_notebook(notebook: Mapping[str, Any]) -> bytes:
     return (nbformat.writes(nbformat.from_dict(notebook)) + "\n").encode("utf-8", "replace")
 
 # %% ../nbs/545_worker.ipynb #3fbe2b46
+def _limits(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    check, budget = job["check"], job["budget"]
+    limits = {name: budget[name]["value"] for name in ("deadline", "memory_mb")}
+    advice = f"the limit is memory_mb ({budget['memory_mb']['source']}): raise it in [{check}] of the settings"
+    return {**limits, "advice": advice, "on_memory": lambda mb: say({"event": "memory", "check": check, "mb": mb})}
+
+
+def _noted(job: Mapping[str, Any], size: int, left_out: int) -> dict[str, Any]:
+    """Return what else a record says of resources: how much was put out, the budgets, how long it waited for memory."""
+    noted = {"output_mb": round(size / MB, 3), "output_left_out_mb": round(left_out / MB, 3), "budget": job["budget"]}
+    return noted | {"waited_for_memory_seconds": job["waited"]}
+
+
 def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Execute one check and write its notebook and its page to the staging folder.
 
     Parameters
     ----------
-    job : `check`, `template`, `staging`, `parameters`, `cwd`, `env`, `deadline`, `fork` (how its kernel is started), `secrets`, and `facts`: what the record and the
+    job : `check`, `template`, `staging`, `parameters`, `cwd`, `env`, `budget`, `waited`, `fork` (how its kernel is started), `secrets`, and `facts`: what the record and the
         page need and the runner already knows.
     say : receives progress.
 
@@ -125,14 +140,20 @@ def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dic
     say({"event": "start", "check": check, "cells": cells})
     raw = staging / f"{check}.raw.ipynb"
     on_cell = lambda n: say({"event": "cell", "check": check, "cell": n + 1, "cells": cells})  # noqa: E731
-    ending = execute(template, raw, job["parameters"], cwd=cwd, deadline=job["deadline"], on_cell=on_cell, **job["fork"])
+    ending = execute(template, raw, job["parameters"], cwd=cwd, on_cell=on_cell, **_limits(job, say), **job["fork"])
     scrub = scrubber(cwd, job["secrets"])
-    notebook = scrub_all(correct(_read_notebook(raw, template), ending), scrub)
+    notebook, size, left_out = trim_outputs(correct(_read_notebook(raw, template), ending), job["budget"]["output_mb"]["value"])
+    notebook = scrub_all(notebook, scrub)
     raw.unlink(missing_ok=True)
     results, wrong = read_results(shown_results(notebook, RESULT_MIME))
     cause = scrub_all(cause_of(ending, results, check, notebook) if wrong is None or ending.kind else wrong, scrub)
     outcome = outcome_of(results, cause)
-    learned = {"results": results, "outcome": outcome, "cause": cause, "resources": dict(ending.resources)}
+    learned = {
+        "results": results,
+        "outcome": outcome,
+        "cause": cause,
+        "resources": {**ending.resources, **_noted(job, size, left_out)},
+    }
     learned |= {"started": started, "seconds": round(ending.seconds, 3)}
     counted = used_by(staging / "counted", check)
     record = {**job["facts"], **learned, "check": check, "message": message_of(outcome, results, cause)}
@@ -186,9 +207,12 @@ def main() -> None:
     # jsonschema can do without it; for a format that no notebook has, it would build 38 grammars, which takes seconds
     sys.modules.setdefault("rfc3987_syntax", None)
 
+    alone = threading.Lock()
+
     def say(event: dict[str, Any]) -> None:
-        out.write(json.dumps(event) + "\n")
-        out.flush()
+        with alone:
+            out.write(json.dumps(event) + "\n")
+            out.flush()
 
     jobs: queue.Queue = queue.Queue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
