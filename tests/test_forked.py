@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from prodnb.kernels import correct, execute
 from prodnb.preloads import KERNEL, gpu_library, is_library, preloads, server_key
 from prodnb.settings import load_settings
 from prodnb.template import find_templates
+from prodnb.warm import warm_folder
 
 pytestmark = [
     pytest.mark.slow,
@@ -437,15 +439,27 @@ def kernels_of(said, archive):
     return {json.loads(file.read_text())["resources"]["kernel"] for file in place.glob("*.json")}
 
 
-def test_warm_servers_serve_until_they_are_stale_or_told_to_end(project, tmp_path):
-    (tmp_path / "run").mkdir(mode=0o700)
-    env, archive = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}, tmp_path / "archive"
+@pytest.fixture
+def runtime():
+    """A folder with a short name, as a user's runtime folder has: the name of a socket is limited."""
+    with tempfile.TemporaryDirectory(prefix="pnb") as folder:
+        yield Path(folder)
+
+
+def test_a_runtime_folder_with_a_long_name_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("long" * 20)))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert warm_folder(make=True) == tmp_path / f"prodnb-{os.getuid()}"
+
+
+def test_warm_servers_serve_until_they_are_stale_or_told_to_end(project, tmp_path, runtime):
+    env, archive = {"XDG_RUNTIME_DIR": str(runtime)}, tmp_path / "archive"
     command = ("run", "passes", "--json", "--set", f"archive.path={archive}")
     assert prodnb("warm", "--idle", "5", cwd=project, env=env).code == 0
-    sockets = sorted((tmp_path / "run" / "prodnb").glob("*.s"))
+    sockets = sorted((runtime / "prodnb").glob("*.s"))
     assert [s.name.split("-")[0] for s in sockets] == ["kernel", "worker"]
     assert {s.stat().st_mode & 0o777 for s in sockets} == {0o600}
-    assert (tmp_path / "run" / "prodnb").stat().st_mode & 0o777 == 0o700
+    assert (runtime / "prodnb").stat().st_mode & 0o777 == 0o700
     said = prodnb(*command, cwd=project, env=env)
     assert kernels_of(said, archive) == {"forked from a warm server, unix sockets"}
     stale = prodnb(*command, cwd=project, env=env | {"OMP_NUM_THREADS": "3"})
@@ -454,7 +468,7 @@ def test_warm_servers_serve_until_they_are_stale_or_told_to_end(project, tmp_pat
     assert len(alive(pids)) == 2
     assert "Ended 2 servers" in prodnb("warm", "--stop", cwd=project, env=env).out
     assert gone(pids)
-    assert not list((tmp_path / "run" / "prodnb").iterdir())
+    assert not list((runtime / "prodnb").iterdir())
 
 
 def test_a_warm_server_that_nobody_asks_ends(tmp_path, monkeypatch):

@@ -33,9 +33,13 @@ from prodnb.verify import verify
 
 PARAMETERS = "limit: float = 2.0  # agreed\nfile: str | None = None  # rules\nday: str | None = None  # compare with that day\n"
 
-INSTALLED = [
-    SimpleNamespace(metadata={"Name": d.metadata["Name"]}, version=d.version) for d in distributions()
-]  # read once: it takes long
+
+def installed(name: str, version: str) -> SimpleNamespace:
+    """A package as `importlib.metadata` tells of it."""
+    return SimpleNamespace(name=name, read_text=lambda file: f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n")
+
+
+INSTALLED = [installed(d.metadata["Name"], d.version) for d in distributions()]  # read once: it takes long
 
 
 @pytest.fixture
@@ -178,8 +182,8 @@ def _current(folder, patch):
 
 
 def _packages(folder, patch):
-    other = SimpleNamespace(metadata={"Name": "numpy"}, version="0.0.1")
-    patch.setattr(planning, "distributions", lambda: [d for d in INSTALLED if d.metadata["Name"] != "numpy"] + [other])
+    other = installed("numpy", "0.0.1")
+    patch.setattr(planning, "distributions", lambda: [d for d in INSTALLED if d.name != "numpy"] + [other])
 
 
 def _python(folder, patch):
