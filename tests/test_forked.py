@@ -471,15 +471,15 @@ def test_warm_servers_serve_until_they_are_stale_or_told_to_end(project, tmp_pat
     assert not list((runtime / "prodnb").iterdir())
 
 
-def test_a_warm_server_that_nobody_asks_ends(tmp_path, monkeypatch):
+def test_a_warm_server_that_nobody_asks_ends(runtime, monkeypatch):
     from prodnb.warm import find_warm, start_warm, warm_folder
 
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     hello = start_warm("kernel", "a" * 64, ["json"], os.environ, idle=0.5)
     assert gone([hello["pid"]], 5.0)
     assert find_warm("kernel", "a" * 64, []) is None
-    assert not list((tmp_path / "prodnb").iterdir())
-    (tmp_path / "prodnb").chmod(0o750)
+    assert not list((runtime / "prodnb").iterdir())
+    (runtime / "prodnb").chmod(0o750)
     assert warm_folder() is None
 
 
