@@ -1768,6 +1768,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'prodnb.run._now': ('run.html#_now', 'prodnb/run.py'),
                             'prodnb.run._previous': ('run.html#_previous', 'prodnb/run.py'),
                             'prodnb.run._record': ('run.html#_record', 'prodnb/run.py'),
+                            'prodnb.run._saved': ('run.html#_saved', 'prodnb/run.py'),
                             'prodnb.run._take': ('run.html#_take', 'prodnb/run.py'),
                             'prodnb.run.run_checks': ('run.html#run_checks', 'prodnb/run.py'),
                             'prodnb.run.seal': ('run.html#seal', 'prodnb/run.py')},

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['seal', 'Finished', 'run_checks']
 
-# %% ../nbs/560_run.ipynb #358a4549
+# %% ../nbs/560_run.ipynb #375a0c6f
 import contextlib
 import json
 import os
@@ -32,18 +32,20 @@ from .record import Record, Run, changes, sha256
 from .report import render_index, render_report
 from .settings import Settings, load_settings
 from .template import Template
+from .trimmed import trim_outputs
 from .verdict import worst
 from .worker import without_outputs
 
-# %% ../nbs/560_run.ipynb #933c2770
+# %% ../nbs/560_run.ipynb #1ec160b7
 def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: Path) -> dict[str, Any]:
-    """Make what is kept of a check whose worker broke: its template without outputs, a page, and the cause."""
+    """Make what is kept of a check whose worker broke: the notebook as it was last saved, else its template, a page, and the cause."""
     words = shorten(f"it could not be executed: {event.get('message', 'its result could not be kept')}")
     cause = plan.scrub({"kind": "died", "cell": None, "message": words, "log": event.get("trace", "")})
     budget = {"budget": budget_in_force(plan.settings, template.name, template.budget)}
     learned = {"results": [], "outcome": "errored", "cause": cause, "resources": budget, "started": _now(), "seconds": 0.0}
-    raw = json.loads((staging / "templates" / template.path.name).read_text())
-    notebook = plan.scrub(correct(without_outputs(raw), Ending("died", None, cause["message"])))
+    raw, at = _saved(template, staging)
+    kept, *_ = trim_outputs(correct(raw, Ending("died", at, cause["message"])), budget["budget"]["output_mb"]["value"])
+    notebook = plan.scrub(kept)
     record = {**plan.facts(template), **learned, "check": template.name, "message": cause["message"]}
     files = {
         f"{template.name}.ipynb": json.dumps(notebook, indent=1).encode(),
@@ -53,6 +55,16 @@ def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: P
         (staging / name).write_bytes(data)
     digests = [sha256(data) for data in files.values()]
     return {**learned, "notebook_digest": digests[0], "report_digest": digests[1]}
+
+
+def _saved(template: Template, staging: Path) -> tuple[dict[str, Any], int | None]:
+    """The notebook as it was last saved while it ran, and the cell that was next; its template without outputs if it never was."""
+    try:
+        notebook = json.loads((staging / f"{template.name}.raw.ipynb").read_text())
+        code = [(n, c) for n, c in enumerate(notebook["cells"]) if c["cell_type"] == "code" and "".join(c["source"]).strip()]
+        return notebook, next((n for n, c in code if c["execution_count"] is None), None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return without_outputs(json.loads((staging / "templates" / template.path.name).read_text())), None
 
 
 def _now() -> str:

@@ -17,6 +17,10 @@ import pytest
 from project import CELLS, prodnb, showing, write_project, write_template
 
 from prodnb.archive import open_archive, run_ids
+from prodnb.plan import plan_run
+from prodnb.pool import planned_copy
+from prodnb.run import seal
+from prodnb.settings import load_settings
 from prodnb.verify import verify
 
 pytestmark = pytest.mark.slow
@@ -207,6 +211,25 @@ def test_a_killed_run_leaves_nothing_that_reads_as_complete(tmp_path):
     while (left := kernels_of(folder)) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert left == []
+
+
+def test_what_a_notebook_had_when_its_worker_was_killed_is_kept(tmp_path):
+    folder = write_project(tmp_path / "p", {})
+    write_template(folder, "half", ["'what it had'", "2 + 2"])
+    plan, staging = plan_run(load_settings(folder / "settings.ini"), ["half"]), tmp_path / "staging"
+    (staging / "templates").mkdir(parents=True)
+    notebook = json.loads(planned_copy(plan.templates["half"], staging).read_text())
+    shown = {"output_type": "execute_result", "execution_count": 2, "metadata": {}, "data": {"text/plain": "'what it had'"}}
+    notebook["cells"][1]["execution_count"] = 1
+    notebook["cells"][2] |= {"execution_count": 2, "outputs": [shown]}
+    for saved, kept, at in ((json.dumps(notebook), True, 3), ("{half a", False, -1)):
+        (staging / "half.raw.ipynb").write_text(saved)
+        (record,) = seal(plan, {"half": {"event": "broken", "check": "half", "message": "its worker ended"}}, staging)
+        left = json.loads((staging / "half.ipynb").read_text())
+        assert record.outcome == "errored"
+        assert ("what it had" in json.dumps(left["cells"][2]["outputs"])) is kept
+        assert left["metadata"]["prodnb"]["cell"] == at
+        assert left["cells"][3]["outputs"] == []
 
 
 def kernels_of(folder):
