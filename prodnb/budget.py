@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['BUDGET', 'DEFAULTS', 'template_budget', 'setting_budget', 'budget_in_force']
 
-# %% ../nbs/025_budget.ipynb #b8760acd
+# %% ../nbs/025_budget.ipynb #bd20f64a
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +60,7 @@ def template_budget(meta: Any, where: str, others: tuple[str, ...] = ()) -> dict
             raise TemplateError(f"the metadata has no key {name!r}", where=where, fix=nearest(name, (*BUDGET, *others)))
     return found
 
-# %% ../nbs/025_budget.ipynb #31160422
+# %% ../nbs/025_budget.ipynb #3999d296
 def setting_budget(settings: Settings, check: str, name: str) -> float | None:
     """Read one budget from the section of a check.
 
@@ -89,7 +90,7 @@ def budget_in_force(settings: Settings, check: str, template: Mapping[str, float
     -------
     dict
         For `deadline`, `memory_mb` and `output_mb`: `value`, a number or None where there is no limit, and `source`: ``default``,
-        ``template``, ``settings.ini, line 12``, ``this run``.
+        ``template``, ``settings.ini, line 12``, ``this run``. Where the system cannot tell what a kernel holds, a cap on memory has `enforced`: False.
     """
     found = {}
     for name, default in DEFAULTS.items():
@@ -98,4 +99,6 @@ def budget_in_force(settings: Settings, check: str, template: Mapping[str, float
             value = setting_budget(settings, check, name)
             source = "this run" if f"{check}.{name}" in settings.overrides else settings.where(check, name)
         found[name] = {"value": value, "source": source}
+    if found["memory_mb"]["value"] is not None and sys.platform != "linux":
+        found["memory_mb"]["enforced"] = False
     return found

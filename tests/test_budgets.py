@@ -479,3 +479,11 @@ def test_old_and_new_control_groups_are_read(tmp_path):
     assert group_bytes("4:memory:/jobs\n1:cpu:/\n0::/", tmp_path) == 800 * MB
     assert group_bytes("4:cpu,memory:/elsewhere\n", tmp_path) is None
     assert group_bytes("", tmp_path) is None
+
+
+def test_a_cap_that_nobody_can_watch_is_not_called_one(tmp_path, monkeypatch):
+    settings = load_settings(write_project(tmp_path / "p", {}) / "settings.ini")
+    assert "enforced" not in budget_in_force(settings, "a", {"memory_mb": 100.0})["memory_mb"]
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert budget_in_force(settings, "a", {"memory_mb": 100.0})["memory_mb"]["enforced"] is False
+    assert "enforced" not in budget_in_force(settings, "a", {})["memory_mb"]
