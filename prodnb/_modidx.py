@@ -1906,6 +1906,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'prodnb.static._text': ('static.html#_text', 'prodnb/static.py'),
                                'prodnb.static.assets': ('static.html#assets', 'prodnb/static.py'),
                                'prodnb.static.cells_html': ('static.html#cells_html', 'prodnb/static.py'),
+                               'prodnb.static.lean_imports': ('static.html#lean_imports', 'prodnb/static.py'),
                                'prodnb.static.safe_html': ('static.html#safe_html', 'prodnb/static.py'),
                                'prodnb.static.safe_markdown': ('static.html#safe_markdown', 'prodnb/static.py'),
                                'prodnb.static.static_cells': ('static.html#static_cells', 'prodnb/static.py')},

@@ -499,3 +499,9 @@ def test_a_runner_that_makes_an_index_loads_no_converter():
     code = "import sys; from prodnb.report import _plain; print(_plain('\\x1b[1;31mred\\x1b[0m'), 'nbconvert' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["red", "False"]
+
+
+def test_a_page_costs_no_grammars():
+    code = "import sys; from prodnb.static import safe_markdown; print(safe_markdown('# A'), 'lark' in sys.modules, 'rfc3987_syntax' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split()[-2:] == ["False", "False"]
