@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['Glance', 'glance']
 
-# %% ../nbs/217_glance.ipynb #8e20f1cb
+# %% ../nbs/217_glance.ipynb #522e95cb
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ def _top_level(schema: Sequence[tuple[str, int | None]]) -> list[str]:
         place = _next(schema, place)
     return names
 
-# %% ../nbs/217_glance.ipynb #bc199bd8
+# %% ../nbs/217_glance.ipynb #dde8c7f2
 @dataclass(frozen=True)
 class Glance:
     """What a file says of itself."""
@@ -66,7 +67,7 @@ def glance(spec: str, folder: Path = Path(), where: str = "") -> Glance | None:
 def _ask_duckdb(file: str) -> Glance | None:
     import duckdb
 
-    literal = "'" + file.replace("'", "''") + "'"
+    literal = "'" + re.sub(r"([*?[])", r"[\1]", file).replace("'", "''") + "'"  # DuckDB takes a path for a pattern
     with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as con:
         try:
             columns = _top_level(con.execute(f"SELECT name, num_children FROM parquet_schema({literal})").fetchall())

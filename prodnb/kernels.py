@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['SAVE_EVERY', 'Ending', 'stopped_early', 'end_all', 'execute', 'correct', 'shown_results']
 
-# %% ../nbs/510_kernels.ipynb #92f11d98
+# %% ../nbs/510_kernels.ipynb #e56baab8
 import asyncio
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .forked import private_folder
 from .launch import Launch, kernel_manager_class
 from .outputs import shorten
 from .usage import MB, Meter
@@ -80,7 +80,7 @@ def end_all() -> None:
     for launch in list(_launches.values()):
         launch.end()
 
-# %% ../nbs/510_kernels.ipynb #7ca40f7c
+# %% ../nbs/510_kernels.ipynb #5ac2092b
 def execute(
     template: Path,
     output: Path,
@@ -110,7 +110,7 @@ def execute(
     advice : where that can be raised, for the message.
     on_memory : called with the megabytes that they hold, when these have changed.
     """
-    launch = Launch(Path(tempfile.mkdtemp(prefix="pnb-")), server, way)
+    launch = Launch(private_folder(), server, way)
     launch.meter = Meter(memory_mb, launch.kill, on_memory)
     _launches[str(launch.folder)] = launch
     timer = threading.Timer(deadline, lambda: (setattr(launch, "out_of_time", True), launch.kill()))

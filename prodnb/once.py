@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['T', 'FOLDER', 'ASKED_BY', 'prepare', 'environment_of', 'used_by', 'note_inputs', 'note_view', 'counted_once']
 
-# %% ../nbs/219_once.ipynb #d88e3435
+# %% ../nbs/219_once.ipynb #00533c4a
 import contextlib
 import hashlib
 import json
@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import __version__
+from .files import FUNCTION
 
 T = TypeVar("T")
 
-# %% ../nbs/219_once.ipynb #d0d529ba
+# %% ../nbs/219_once.ipynb #2f638823
 FOLDER, ASKED_BY = "PRODNB_COUNTED", "PRODNB_COUNTED_BY"  # variables of a kernel
 
 
 def prepare(folder: Path, settings_digest: str, inputs: Iterable[Mapping[str, Any]]) -> None:
-    """Make the folder of a run, and note what its inputs hold; one without a fingerprint is not noted."""
+    """Make the folder of a run, and note what its inputs hold; one without a fingerprint, or from a function, is not noted."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    marks = {row["role"]: _digest([row["location"], row["algorithm"], row["digest"]]) for row in inputs if row["digest"]}
+    held = [row for row in inputs if row["digest"] and not FUNCTION.match(row["location"])]  # a function may return other rows
+    marks = {row["role"]: _digest([row["location"], row["algorithm"], row["digest"]]) for row in held}
     (folder / "inputs.json").write_text(json.dumps({"settings": settings_digest, "inputs": marks}))
 
 

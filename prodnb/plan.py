@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['environment', 'Plan', 'plan_run']
 
-# %% ../nbs/553_plan.ipynb #679c747a
+# %% ../nbs/553_plan.ipynb #6d5c2d79
 import os
 import platform
 import re
@@ -17,7 +17,7 @@ from typing import Any
 
 from .archive import Archive, check_writable, latest_outcomes, open_archive
 from .errors import ArchiveError, SettingsError, nearest
-from .inputs import fingerprints
+from .inputs import fingerprints, input_stamps
 from .record import Record, new_run_id, sha256
 from .reuse import Original, basis_of, find_original, library_digest, newest_records, why_never
 from .scrub import passwords, scrub_all, scrubber
@@ -62,7 +62,7 @@ def environment() -> dict[str, Any]:
         "prodnb_modules_digest": library_digest(),
     }
 
-# %% ../nbs/553_plan.ipynb #95940cb5
+# %% ../nbs/553_plan.ipynb #3a156223
 @dataclass(frozen=True)
 class Plan:
     """What will run: settings, archive, templates, and the facts that every record shares."""
@@ -79,6 +79,9 @@ class Plan:
     taken: Mapping[str, Original] = field(default_factory=dict)  # check -> the record that still answers it
     bases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # check -> what its result rests on
     because: Mapping[str, str] = field(default_factory=dict)  # check -> why it runs although records may be taken over
+    stamps: Mapping[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # of the inputs' files, from before they were fingerprinted
 
     @property
     def to_run(self) -> dict[str, Template]:
@@ -120,7 +123,7 @@ class Plan:
         }
         return self.scrub(facts)
 
-# %% ../nbs/553_plan.ipynb #b0dc0210
+# %% ../nbs/553_plan.ipynb #2830cfe8
 def plan_run(
     settings: Settings, checks: Iterable[str] = (), *, failed_only: bool = False, trust: bool = False, reuse: bool = False
 ) -> Plan:
@@ -153,11 +156,12 @@ def plan_run(
             raise ArchiveError("nothing to repeat: every check passed when it last ran", fix="run without --failed")
     check_writable(archive)
     chosen = {name: templates[name] for name in names}
+    stamps = input_stamps(settings)
     inputs, run = fingerprints(settings, trust=trust), new_run_id(datetime.now(UTC))
     read = newest_records(archive, settings.name, sorted({name for t in chosen.values() for name in t.reads}))
     complete = set(names) == set(templates)
     plan = Plan(settings, archive, chosen, inputs, run, environment(), complete=complete, trust=trust, read=read)
-    plan = replace(plan, bases={name: plan.basis(template) for name, template in chosen.items()})
+    plan = replace(plan, stamps=stamps, bases={name: plan.basis(template) for name, template in chosen.items()})
     return _take_over(plan) if reuse else plan
 
 

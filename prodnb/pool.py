@@ -35,7 +35,7 @@ from .template import Template, values_in_force
 GRACE = 120.0  # seconds that a worker gets beyond the deadline before it is ended itself
 Say = Callable[[dict[str, Any]], None]
 
-# %% ../nbs/557_pool.ipynb #d526e254
+# %% ../nbs/557_pool.ipynb #1db35432
 def _start_worker(log: Path, server: Path | None) -> subprocess.Popen | ForkedProcess:
     """Start a worker with pipes to it: forked from a server if that answers, else in a process of its own."""
     with open(log, "ab") as stderr:
@@ -74,6 +74,7 @@ class Worker:
     def stop(self) -> None:
         """End it; when its input closes it ends the kernel that it started, and what that started."""
         with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(b"null\n")
             self.process.stdin.close()
         try:
             self.process.wait(timeout=5)

@@ -6,7 +6,7 @@
 __all__ = ['NOT_ALWAYS', 'AT_FIRST_USE', 'KERNEL', 'WORKS', 'PREPARES', 'WORKER', 'imports_of', 'imports_of_notebook', 'reached',
            'is_library', 'gpu_library', 'preloads', 'server_key']
 
-# %% ../nbs/505_preloads.ipynb #78a5f142
+# %% ../nbs/505_preloads.ipynb #7304e74f
 import ast
 import json
 import os
@@ -20,7 +20,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from .fork_server import GPU
+from .forkable import GPU
 from .record import canonical, sha256
 
 # %% ../nbs/505_preloads.ipynb #b765d0fe
@@ -160,10 +160,11 @@ def preloads(notebooks: Iterable[Path], *, mlflow: bool = False) -> list[str]:
     ours = {m for m in found if m.startswith("prodnb.") and _source_of(m)}
     return [*KERNEL, *sorted(libraries - set(KERNEL)), *sorted(ours - set(KERNEL))]
 
-# %% ../nbs/505_preloads.ipynb #e81865f2
+# %% ../nbs/505_preloads.ipynb #407dacbe
 _READ_AT_IMPORT = re.compile(
     r"(OMP|MKL|OPENBLAS|GOTO|BLIS|KMP|VECLIB|NUMEXPR|NUMBA|MPL|PYTHON|LD|ARROW|DUCKDB|POLARS|IBIS|MLFLOW|SKLEARN|SCIPY|NUMPY|NPY|"
-    r"JUPYTER|IPYTHON|JOBLIB|LOKY|CUDA|MALLOC|XDG|LC|DO|PYDEVD)_?.*|LANG|LANGUAGE|TZ|HOME|USER|PATH|VIRTUAL_ENV|TMPDIR|DEBUG"
+    r"JUPYTER|IPYTHON|JOBLIB|LOKY|CUDA|MALLOC|XDG|LC|DO|PYDEVD|PANDAS|MATPLOTLIB|PROTOCOL|PYDANTIC|OTEL|PILLOW|FSSPEC|PYSPARK|SPARK|"
+    r"DATABRICKS|PYZMQ|_RJEM|NVPL)_?.*|LANG|LANGUAGE|TZ|HOME|USER|PATH|VIRTUAL_ENV|TMPDIR|DEBUG"
 )
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['library_digest', 'basis_of', 'why_never', 'Original', 'changed', 'newest_records', 'find_original']
 
-# %% ../nbs/551_reuse.ipynb #37d6949b
+# %% ../nbs/551_reuse.ipynb #56b8c7ab
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from typing import Any
 
 from .archive import Archive, load_run, run_folders
 from .errors import ArchiveError
+from .files import FUNCTION
 from .history import MOST_RUNS, sealed_record, sealed_records
 from .inputs import hash_files
 from .record import Record, canonical, sha256
@@ -28,15 +29,16 @@ def library_digest() -> str:
     folder = Path(find_spec("prodnb").origin).parent
     return hash_files(sorted(folder.rglob("*.py")), folder)["digest"]
 
-# %% ../nbs/551_reuse.ipynb #8849c388
+# %% ../nbs/551_reuse.ipynb #7ee7df43
 _SEEN = (*COLUMN_KEYS, "name", "task", "seed")  # of [project], beside the inputs, which have fingerprints of their own
 _ALONE = "SHA-256 of the module's file alone"  # the algorithm of a model that is a function; what it imports is not seen
 
 
 def _input_digest(row: Mapping[str, Any], trust: bool) -> str:
     """The fingerprint of an input and its place; empty where not all of it is fingerprinted."""
-    unseen = row["role"] == "model" and (row["algorithm"] == _ALONE or trust)  # a pickle runs code from anywhere
-    return "" if unseen or not row["digest"] else sha256(canonical([row["location"], row["algorithm"], row["digest"]]))
+    model = row["role"] == "model" and (row["algorithm"] == _ALONE or trust)  # a pickle runs code from anywhere
+    table = row["role"] != "model" and FUNCTION.match(row["location"])  # it may return other rows when it is asked again
+    return "" if model or table or not row["digest"] else sha256(canonical([row["location"], row["algorithm"], row["digest"]]))
 
 
 def basis_of(
@@ -75,25 +77,47 @@ def basis_of(
         "the packages": environment["all_packages_digest"],
         "Python": environment["python"],
         "prodnb": environment["prodnb_modules_digest"],
+        "the project's own modules": _own_modules(settings.folder, settings.get("archive", "path", "archive")),
         "the machine": sha256(canonical(machine)),
     }
 
 
 def _files(values: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Parameter -> digest of the file that it names, for those that name one."""
-    named = {name: folder / value for name, value in values.items() if isinstance(value, str) and value and len(value) < 1000}
-    return {
-        n: hash_files([p], folder)["digest"] for n, p in named.items() if n != "settings" and "\0" not in str(p) and p.is_file()
-    }
+    named = {name: value for name, value in values.items() if name != "settings" and isinstance(value, str) and value}
+    found = {name: _file_digest(folder / value, folder) for name, value in named.items()}
+    return {name: digest for name, digest in found.items() if digest is not None}
 
-# %% ../nbs/551_reuse.ipynb #d9633028
+
+def _file_digest(path: Path, folder: Path) -> str | None:
+    """The digest of a file; empty if it cannot be read, None if the path is no file's."""
+    try:
+        if not path.is_file():
+            return None
+    except (OSError, ValueError) as e:  # a text that is too long for a name
+        return "" if isinstance(e, PermissionError) else None
+    try:
+        return hash_files([path], folder)["digest"]
+    except OSError:
+        return ""
+
+
+def _own_modules(folder: Path, archive: str) -> str:
+    """The digest of the modules beside the settings, and of the packages there: a notebook may import them."""
+    kept = (folder / archive).resolve() if archive and "://" not in archive else None
+    packages = [p.parent for p in folder.glob("*/__init__.py") if p.parent.resolve() != kept]
+    files = sorted({*folder.glob("*.py"), *(f for package in packages for f in package.rglob("*.py"))})
+    found = [[f.relative_to(folder).as_posix(), _file_digest(f, folder)] for f in files]
+    return "" if any(digest == "" for _, digest in found) else sha256(canonical(found))
+
+# %% ../nbs/551_reuse.ipynb #a77a0248
 def why_never(template: Template, settings: Settings, basis: Mapping[str, str]) -> str:
     """Say why a check cannot be taken over from any record; empty if it can."""
     if not template.reuse:
         none = "its template does not say that its result may be taken over (`reuse` in its metadata)"
         return none if template.reuse is None else "its result depends on more than its inputs, as its template says"
     values = values_in_force(template, settings).values
-    if given := [name for name in template.unless if values[name] not in (None, "", template.parameters[name].default)]:
+    if given := [name for name in template.unless if values[name] not in (None, "", False, [])]:
         return f"its result may depend on the day when {given[0]} is set"
     if not template.reads and "prodnb.history" in template.path.read_text(encoding="utf-8"):
         return "it reads earlier records, and its template does not say of which checks (`reads` in its metadata)"
@@ -121,7 +145,7 @@ def changed(old: Mapping[str, str] | None, new: Mapping[str, str]) -> str:
     names = [name for name in [*new, *(k for k in old if k not in new)] if old.get(name) != new.get(name) or not new.get(name)]
     return f"{_and(names)} changed" if names else ""
 
-# %% ../nbs/551_reuse.ipynb #adbe0f0c
+# %% ../nbs/551_reuse.ipynb #fbbbe7cf
 def newest_records(archive: Archive, project: str, checks: Sequence[str]) -> dict[str, Record | None]:
     """Return the newest record of each check that did not end with an error."""
     ended = {check: (r for _, r in sealed_records(archive, project, check) if r.cause is None) for check in checks}
@@ -159,6 +183,8 @@ def find_original(
             return None, f"it ended with an error in run {name}"
         elif newest is not None and record.origin != newest:
             return None, "it goes on from its last record, which rests on something else"
+        elif any((r.get("state") or {}).get("rests_on_the_day") for r in record.results):
+            return None, "rows of it lie ahead of the clock, so its result depends on the day"
         else:
             return _trusted(archive, name, record)
     return None, why or "there is no earlier record of it"
@@ -166,12 +192,15 @@ def find_original(
 
 def _trusted(archive: Archive, run: str, record: Record) -> tuple[Original | None, str]:
     """The original of a record, if it and the run that holds it are as they were written."""
-    if record.reused:
-        if problem := original_problem(archive, record):
-            return None, f"it was taken over from run {record.reused['run']}, and {problem}"
-        run = record.reused["run"]
-        record = sealed_record(archive, load_run(archive, run), record.check)
-    findings = verify_run(archive, run)[0]
+    try:
+        if record.reused:
+            if problem := original_problem(archive, record):
+                return None, f"it was taken over from run {record.reused['run']}, and {problem}"
+            run = record.reused["run"]
+            record = sealed_record(archive, load_run(archive, run), record.check)
+        findings = verify_run(archive, run)[0]
+    except ArchiveError as e:
+        return None, f"run {run}, from which it could be taken over, cannot be trusted: {e}"
     if record is None or findings:
         what = f": {findings[0].file}: {findings[0].message}" if findings else ""
         return None, f"run {run}, from which it could be taken over, is not as it was written{what}"

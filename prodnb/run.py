@@ -129,7 +129,7 @@ class Finished:
     settings: Settings
     deliveries: Sequence[Mapping[str, Any]]
 
-# %% ../nbs/560_run.ipynb #1d2df33e
+# %% ../nbs/560_run.ipynb #194c323b
 def run_checks(
     plan: Plan, *, workers: int | None = None, say: Say = lambda event: None, forking: Forking | None = None
 ) -> Finished:
@@ -143,7 +143,7 @@ def run_checks(
     forking : from `start_forking`, and stopped by whoever started it; by default it is started and stopped here.
     """
     settings, archive, start, started = plan.settings, plan.archive, time.monotonic(), datetime.now(UTC)
-    known, before = run_ids(archive), input_stamps(settings)
+    known = run_ids(archive)
     staging = Path(tempfile.mkdtemp(prefix="prodnb-run-"))
     ours = None if forking or not plan.to_run else start_forking(settings, plan.to_run, trust=plan.trust)
     try:
@@ -153,7 +153,7 @@ def run_checks(
         rest, workers = replace(plan, templates=plan.to_run), workers or max(1, os.cpu_count() or 1)
         done |= execute_all(rest, staging, say, workers=workers, forking=forking or ours) if rest.templates else {}
         records = seal(plan, done, staging)
-        _check_at_rest(plan, before)
+        _check_at_rest(plan)
         files = {
             f"{r.check}{ending}": (staging / f"{r.check}{ending}").read_bytes() for r in records for ending in (".ipynb", ".html")
         }
@@ -181,14 +181,15 @@ def run_checks(
     write_deliveries(archive, run.id, deliveries)
     return Finished(run, records, archive, settings, deliveries)
 
-# %% ../nbs/560_run.ipynb #11f98fa3
-def _check_at_rest(plan: Plan, before: Mapping[str, Any]) -> None:
+# %% ../nbs/560_run.ipynb #77da3e9d
+def _check_at_rest(plan: Plan) -> None:
     """Refuse a run during which its inputs or its settings changed: nobody could say what it was about."""
     settings = plan.settings
-    moved = input_stamps(settings) != before and fingerprints(settings, trust=plan.trust) != list(plan.inputs)
-    other = any(plan.basis(template) != plan.bases[name] for name, template in plan.to_run.items())
+    moved = input_stamps(settings) != plan.stamps and fingerprints(settings, trust=plan.trust) != list(plan.inputs)
+    bases = [(plan.bases[name], plan.basis(template)) for name, template in plan.to_run.items() if template.reuse]
+    other = sorted({key for old, new in bases for key in {*old, *new} if old.get(key) != new.get(key)})
     if moved or other or load_settings(settings.file, settings.overrides).digest != settings.digest:
-        what = "an input" if moved else "a file that a parameter names" if other else settings.file.name
+        what = "an input" if moved else " and ".join(other) if other else settings.file.name
         raise InputError(f"{what} changed while the checks ran, so nothing was archived", fix="run again when it is at rest")
 
 

@@ -88,7 +88,7 @@ def end_family(processes: Iterable[Process]) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(p.pid, signal.SIGKILL)
 
-# %% ../nbs/501_usage.ipynb #943bf8c1
+# %% ../nbs/501_usage.ipynb #06a02efb
 EVERY = 0.2  # seconds between two whole looks
 FASTEST = 4_000 * MB  # bytes a second: how fast memory can be filled
 _SOONEST = 0.01  # seconds
@@ -161,6 +161,8 @@ class Meter:
         """Measure exactly, and return the most that was held since the last time."""
         start = time.thread_time()
         if found := family(self.root, self.processes):
+            if {p.pid for p in found} != {p.pid for p in self.processes}:
+                self._shares.clear()  # who shares pages has changed
             self.processes = found
             self.seconds = max(self.seconds or 0.0, sum(p.seconds for p in found))
             self.now = sum(self._held(p) for p in found)

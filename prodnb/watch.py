@@ -25,7 +25,7 @@ from .watch_state import Watch, read_watch, start_watch
 from .watch_verdicts import NAME, WATCH_REASONS, Watching, column_verdict, dataset_verdict, watch_tables
 from .watch_words import about_of, looked_words, time_text, watch_notes
 
-# %% ../nbs/364_watch.ipynb #cfffc9ef
+# %% ../nbs/364_watch.ipynb #8e6544f0
 STATE = "prodnb.drift.v1"  # of what the next run goes on from: the reference's counts, and the watch
 
 
@@ -43,6 +43,8 @@ def watch_result(w: Watching, kept: Mapping[str, Any] | None = None) -> CheckRes
     order = [columns[v.statistic.about] for v in verdicts if v.statistic.value is not None]
     aside = [skip(why, name=NAME, about=about_of(c)) for c, why in watch.aside.items()]
     state = {"format": STATE, "baseline": json.loads(known.to_json()), "watch": watch.to_dict()} | dict(kept or {})
+    if watch.arrived.beyond:
+        state["rests_on_the_day"] = True  # rows that lie ahead of the clock are looked at when their time has come
     everything = [dataset_verdict(w, verdicts, looked_words(watch)), *verdicts, *aside]
     return CheckResult("drift", everything, watch_tables(w, order, ways), watch_notes(watch, w.notes), state=state)
 

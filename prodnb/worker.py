@@ -187,13 +187,16 @@ def prepare() -> None:
     write_notebook(notebook)
     render_report(notebook, {"check": "a", "outcome": "passed", "cause": None, "results": []})
 
-# %% ../nbs/545_worker.ipynb #d9d03245
+# %% ../nbs/545_worker.ipynb #059343f7
 _busy: dict[str, str] = {}  # the staging folder, while a check runs
 
 
 def _read_jobs(jobs: queue.Queue) -> None:
     for line in sys.stdin:
-        jobs.put(json.loads(line))
+        if (job := json.loads(line)) is None:  # we are stopped; the folder is the runner's
+            _busy.clear()
+            break
+        jobs.put(job)
     end_all()
     if _busy:
         shutil.rmtree(_busy["staging"], ignore_errors=True)

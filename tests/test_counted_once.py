@@ -284,3 +284,9 @@ def test_in_a_real_run(folder, monkeypatch, tmp_path):
     assert record["reused"]["run"] == said.json["run"]
     assert record["inputs"] == inputs["one"]
     assert prodnb("verify", cwd=folder).code == 0
+
+
+def test_a_table_from_a_function_is_not_noted(tmp_path):
+    row = {"role": "reference", "location": "tables:rows", "algorithm": "SHA-256", "digest": "ab"}
+    prepare(tmp_path / "counted", "cd", [row, {**row, "role": "current", "location": "current.parquet"}])
+    assert list(json.loads((tmp_path / "counted" / "inputs.json").read_text())["inputs"]) == ["current"]

@@ -28,6 +28,14 @@ def test_a_look_and_a_table_say_the_same(tmp_path, name):
     assert seen.rows == int(table.count().to_pyarrow().as_py())
 
 
+@pytest.mark.parametrize("name", ["a[1].parquet", "a*.parquet", "a?.parquet"])
+def test_a_name_is_no_pattern(tmp_path, name):
+    pd.DataFrame({"a": [1, 2]}).to_parquet(tmp_path / name)
+    pd.DataFrame({"b": [1, 2, 3]}).to_parquet(tmp_path / "a1.parquet")
+    seen = glance(name, tmp_path)
+    assert (seen.columns, seen.rows) == (["a"], 2)
+
+
 def test_columns_of_one_name_are_refused(tmp_path):
     pd.DataFrame([[1, 2]], columns=["a", "A"]).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(InputError, match="differ only in case"):

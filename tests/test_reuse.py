@@ -256,8 +256,93 @@ def test_a_file_that_changes_during_the_run_is_not_sealed_under_its_new_digest(f
     edit(folder / "settings.ini", "limit = 2", "file = rules.txt")
     plan = plan_run(load_settings(folder / "settings.ini"), ["looks"])
     (folder / "rules.txt").write_text("a > 1")
-    with pytest.raises(Exception, match="a file that a parameter names changed while the checks ran"):
+    with pytest.raises(Exception, match="the file file changed while the checks ran"):
         run_checks(plan)
+
+
+def test_a_template_that_is_never_taken_over_may_write_what_a_parameter_names(folder, ran):
+    (folder / "rules.txt").write_text("a > 0")
+    edit(folder / "settings.ini", "limit = 2", "file = rules.txt")
+    write_template(folder, "looks", [showing("looks")], PARAMETERS)
+    plan = plan_run(load_settings(folder / "settings.ini"), ["looks"])
+    (folder / "rules.txt").write_text("a > 1")
+    assert run_checks(plan).records[0].outcome == "passed"
+
+
+def test_a_long_text_is_no_file(folder, ran):
+    edit(folder / "settings.ini", "limit = 2", f"file = {'a' * 300}")
+    run(folder)
+    assert run(folder)[1] == {}
+
+
+def test_a_file_that_cannot_be_read_has_no_fingerprint(folder, ran, monkeypatch):
+    from prodnb import reuse
+
+    real = reuse.hash_files
+
+    def refuse(files, root):
+        if (folder / "rules.txt") in files:
+            raise PermissionError(13, "Permission denied")
+        return real(files, root)
+
+    (folder / "rules.txt").write_text("a > 0")
+    edit(folder / "settings.ini", "limit = 2", "file = rules.txt")
+    monkeypatch.setattr(reuse, "hash_files", refuse)
+    run(folder)
+    assert run(folder)[1] == {"looks": "the file file has no fingerprint"}
+
+
+def test_an_input_that_is_replaced_before_the_start_is_not_archived_under_its_old_fingerprint(folder, ran):
+    plan = plan_run(load_settings(folder / "settings.ini"), ["looks"])
+    pd.DataFrame({"a": [*range(99), 7], "b": list("xy") * 50}).to_parquet(folder / "reference.parquet")
+    with pytest.raises(Exception, match="an input changed while the checks ran"):
+        run_checks(plan)
+
+
+def test_the_projects_own_modules_count(folder, ran):
+    (folder / "mine").mkdir()
+    (folder / "mine" / "__init__.py").write_text("")
+    (folder / "own.py").write_text("x = 1")
+    run(folder)
+    for name in ("own.py", "mine/__init__.py", "mine/more.py"):
+        assert run(folder)[1] == {}
+        (folder / name).write_text("x = 2")
+        assert run(folder)[1] == {"looks": "the project's own modules changed"}
+
+
+def test_a_template_that_sets_a_forbidding_parameter_itself(folder, ran):
+    edit(folder / "settings.ini", "limit = 2", "")
+    write_template(folder, "looks", [showing("looks")], 'day: str = "monday"  # compare\n', reuse=True, unless=["day"])
+    run(folder)
+    assert run(folder)[1] == {"looks": "its result may depend on the day when day is set"}
+
+
+def test_a_table_from_a_function_is_never_taken_for_the_same(folder, ran):
+    (folder / "mytables.py").write_text(
+        "import pandas as pd\n\n\ndef rows():\n    return pd.DataFrame({'a': [1, 2], 'b': ['x', 'y']})\n"
+    )
+    edit(folder / "settings.ini", "reference = reference.parquet", "reference = mytables:rows")
+    run(folder)
+    assert run(folder)[1] == {"looks": "reference has no fingerprint"}
+
+
+def test_rows_ahead_of_the_clock_forbid_it(folder, ran, monkeypatch):
+    real = CheckResult.to_dict
+    state = {"state": {"rests_on_the_day": True}}
+    monkeypatch.setattr(CheckResult, "to_dict", lambda self: real(self) | state)
+    run(folder)
+    assert run(folder)[1] == {"looks": "rows of it lie ahead of the clock, so its result depends on the day"}
+
+
+@pytest.mark.parametrize(("at", "rests"), [("2024-01-20", None), ("2099-12-31", True)])
+def test_a_watch_says_that_its_result_rests_on_the_day(at, rests):
+    from prodnb.inputs import Roles
+    from prodnb.watch import check_watch
+
+    frame = pd.DataFrame({"at": pd.date_range("2024-01-01", periods=400, freq="h"), "x": [0.0, 1.0, 2.0, 3.0] * 100})
+    late = pd.DataFrame({"at": pd.to_datetime([at]), "x": [1.0]})
+    done = check_watch(frame[:200], pd.concat([frame[200:], late]), roles=Roles(time="at"))
+    assert done.state.get("rests_on_the_day") is rests
 
 
 def test_models(folder, ran):
@@ -378,6 +463,15 @@ def test_an_altered_original_is_no_answer(folder, ran, name):
     _, why = run(folder)
     assert first.run.id in why["looks"]
     assert "not as it was written" in why["looks"] or "cannot be trusted" in why["looks"]
+    assert ran == ["looks", "looks"]
+
+
+def test_a_damaged_run_of_an_original_stops_no_run(folder, ran):
+    first, _ = run(folder)
+    run(folder)
+    (folder / "archive" / "runs" / first.run.id / "run.json").write_text("{")
+    _, why = run(folder)
+    assert why["looks"].startswith(f"run {first.run.id}, from which it could be taken over, cannot be trusted: ")
     assert ran == ["looks", "looks"]
 
 

@@ -352,7 +352,7 @@ def test_a_stopped_runner_leaves_no_process_and_no_folder(tmp_path, how):
     assert child.wait(timeout=60) == (-9 if how == signal.SIGKILL else 2)
     assert how == signal.SIGKILL or "nothing of this run was archived" in rest
     assert wait_for(lambda: not sleepers("633") and not kernels_of(folder))
-    assert wait_for(lambda: not list((tmp_path / "tmp").glob("p*nb-*"))), list((tmp_path / "tmp").iterdir())
+    assert wait_for(lambda: not list((tmp_path / "tmp").glob("p*nb-*"))), sorted((tmp_path / "tmp").rglob("*"))
     assert not (folder / "archive" / "runs").exists() or run_ids(open_archive("archive", folder)) == []
 
 
