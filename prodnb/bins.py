@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['MAX_ATOMS', 'PROBABILITIES', 'LARGEST', 'PERIODS', 'MAX_PERIODS', 'plain_number', 'as_number', 'bin_edges',
            'period_of', 'with_points', 'merged_bins', 'at_point', 'number_list', 'bin_counters', 'read_counts',
-           'count_bins']
+           'count_bins', 'period_edges', 'held_periods', 'counted_periods']
 
-# %% ../nbs/226_bins.ipynb #7169840c
+# %% ../nbs/226_bins.ipynb #7b7cfe25
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import ibis
 import numpy as np
 
-from .scan import Expression, Source, Wrapped, scan, source_of
+from .scan import Expression, Source, Wrapped, blank, filled, scan, source_of
 from .shared import rounded, shared_edges
 
 # %% ../nbs/226_bins.ipynb #54a7b041
@@ -185,3 +185,37 @@ def count_bins(table: ibis.Table, edges: Mapping[str, Sequence[float]], *, porta
 
 def _finite(column: ibis.Column) -> ibis.Scalar:
     return as_number(column).count()
+
+# %% ../nbs/226_bins.ipynb #e19bbac3
+def period_edges(facts: Mapping[str, Any]) -> tuple[int, np.ndarray]:
+    """Length in seconds of the periods of a time, and the last number of each."""
+    period = period_of(facts["low"], facts["high"])
+    cells = np.arange(facts["low"] // period, facts["high"] // period + 1)
+    return period, np.nextafter((cells + 1) * period, -np.inf)
+
+
+def held_periods(period: int, rows: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    """What a column's profile says of its periods: those that hold rows, and how many."""
+    held = sorted((int(cell), int(n)) for cell, n in rows if n)
+    return {"period": period, "periods": tuple(c for c, _ in held), "period_counts": tuple(n for _, n in held)}
+
+# %% ../nbs/226_bins.ipynb #3b29e95d
+def _by_period(times: ibis.Table, period: int) -> ibis.Table:
+    number = as_number(times[times.columns[0]])
+    cells = times.select(cell=(number.floor() / period).floor().cast("int64")).filter(lambda t: t.cell.notnull())
+    return cells.group_by("cell").aggregate(n=lambda t: t.count())
+
+
+def counted_periods(source: Source, column: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows of a time by period."""
+    if facts["low"] is None:
+        return {}
+    period, dtype = period_of(facts["low"], facts["high"]), source.table.schema()[column]
+    if source.sql is None:
+        rows = [tuple(r.values()) for r in _by_period(source.table.select(column), period).to_pyarrow().to_pylist()]
+    else:
+        key = (dtype, "period", period)
+        if key not in source.templates:
+            source.templates[key] = str(source.backend.compile(_by_period(blank(dtype), period)))
+        rows = source.rows(filled(source, source.templates[key], column))
+    return held_periods(period, rows)

@@ -48,9 +48,21 @@ def main() -> None:
         err.print("This is a fault of prodnb; no verdict was reached.", style="bold red")
         sys.exit(2)
 
-# %% ../nbs/690_cli.ipynb #b03eb3d0
+# %% ../nbs/690_cli.ipynb #f54aaa1d
 def _stop(*_: Any) -> None:
     raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _stoppable(archived: list[str]) -> Iterator[None]:
+    """From here on SIGTERM and Ctrl-C end with 2, whatever is being done, and say what is in the archive."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        words = f"Stopped; run {archived[0]} was archived before." if archived else "Stopped; nothing of this run was archived."
+        err.print(words)
+        raise typer.Exit(2) from None
 
 # %% ../nbs/690_cli.ipynb #7f3a3c8b
 @app.command("list")
@@ -89,7 +101,7 @@ def _overrides(given: list[str], option: str) -> dict[str, str]:
         found[name.strip()] = value
     return found
 
-# %% ../nbs/690_cli.ipynb #04c83ce4
+# %% ../nbs/690_cli.ipynb #58392103
 @app.command()
 def run(
     checks: Annotated[list[str] | None, typer.Argument(metavar="[CHECK]...", help="The checks to run; all by default.")] = None,
@@ -119,39 +131,34 @@ def run(
     ] = None,
 ) -> None:
     """Run the checks, judge, archive, and end with 0 (go), 1 (stop) or 2 (error)."""
-    from prodnb.gate import exit_code, left_out
-    from prodnb.settings import load_settings
+    archived: list[str] = []
+    with _stoppable(archived):
+        from prodnb.gate import exit_code, left_out
+        from prodnb.settings import load_settings
 
-    overrides = _overrides(set_ or [], "--set") | _overrides(parameter or [], "-p")
-    for file in filter(None, (junit_file, markdown_file)):
-        _check_place(file)
-    signal.signal(signal.SIGTERM, _stop)
-    with stdout_for_us_alone(), contextlib.ExitStack() as stack:
-        loaded = load_settings(settings, overrides)
-        # what is forked from imports while the run is planned, unless the plan may find that nothing has to run
-        forking = None if reuse else stack.enter_context(_forking(loaded, checks, fork=fork, trust=trust))
-        from prodnb.plan import plan_run
+        overrides = _overrides(set_ or [], "--set") | _overrides(parameter or [], "-p")
+        for file in filter(None, (junit_file, markdown_file)):
+            _check_place(file)
+        with stdout_for_us_alone(), contextlib.ExitStack() as stack:
+            loaded = load_settings(settings, overrides)
+            # what is forked from imports while the run is planned, unless the plan may find that nothing has to run
+            forking = None if reuse else stack.enter_context(_forking(loaded, checks, fork=fork, trust=trust))
+            from prodnb.plan import plan_run
 
-        plan = plan_run(loaded, checks or (), failed_only=failed, trust=trust, reuse=reuse)
-        for check, why in plan.because.items():
-            err.print(Text(safe(f"{check}: runs, because {why}")), soft_wrap=True)
-        if forking is None and plan.to_run:
-            forking = stack.enter_context(_forking(loaded, list(plan.to_run), fork=fork, trust=trust))
-        for key in loaded.unused:
-            err.print(Text(f"Note: {key} is set, and nothing acts on it yet."))
-        finished = _run(plan, workers, forking, quiet=as_json)
-    _write_files(finished, junit_file, markdown_file, strict=strict)
-    show_run(finished.archive, finished.run, finished.records, as_json=as_json)
-    if missing := left_out(finished.records, loaded):
-        err.print(
-            Text(f"Note: required, but not part of this run: {', '.join(missing)}. Only a run of all checks can open the gate.")
-        )
-    for line in finished.deliveries:
-        if line["outcome"] == "not delivered":
-            err.print(Text(safe(f"{line['to']}: {line['message']}"), style="yellow"))
-    raise typer.Exit(exit_code(finished.records, loaded, strict=strict))
+            plan = plan_run(loaded, checks or (), failed_only=failed, trust=trust, reuse=reuse)
+            for check, why in plan.because.items():
+                err.print(Text(safe(f"{check}: runs, because {why}")), soft_wrap=True)
+            if forking is None and plan.to_run:
+                forking = stack.enter_context(_forking(loaded, list(plan.to_run), fork=fork, trust=trust))
+            for key in loaded.unused:
+                err.print(Text(f"Note: {key} is set, and nothing acts on it yet."))
+            finished = _run(plan, workers, forking, archived, quiet=as_json)
+        _write_files(finished, junit_file, markdown_file, strict=strict)
+        show_run(finished.archive, finished.run, finished.records, as_json=as_json)
+        _notes(finished, left_out(finished.records, loaded))
+        raise typer.Exit(exit_code(finished.records, loaded, strict=strict))
 
-# %% ../nbs/690_cli.ipynb #de13406c
+# %% ../nbs/690_cli.ipynb #1a8f8fe2
 @contextlib.contextmanager
 def _forking(loaded: Any, checks: list[str] | None, *, fork: bool, trust: bool) -> Iterator[Any]:
     """Start what kernels are forked from, so that it imports while the run is planned; end it when the run is over."""
@@ -166,22 +173,26 @@ def _forking(loaded: Any, checks: list[str] | None, *, fork: bool, trust: bool) 
         forking.stop()
 
 
-def _run(plan: Any, workers: int | None, forking: Any, *, quiet: bool) -> Any:
+def _run(plan: Any, workers: int | None, forking: Any, archived: list[str], *, quiet: bool) -> Any:
     from prodnb.run import run_checks
 
-    archived: list[str] = []
-    try:
-        with Progress(list(plan.templates), quiet=quiet) as progress:
+    with Progress(list(plan.templates), quiet=quiet) as progress:
 
-            def say(event: dict[str, Any]) -> None:
-                archived.extend([event["run"]] if event["event"] == "archived" else [])
-                progress(event)
+        def say(event: dict[str, Any]) -> None:
+            archived.extend([event["run"]] if event["event"] == "archived" else [])
+            progress(event)
 
-            return run_checks(plan, workers=workers, say=say, forking=forking)
-    except KeyboardInterrupt:
-        words = f"Stopped; run {archived[0]} was archived before." if archived else "Stopped; nothing of this run was archived."
-        err.print(words)
-        raise typer.Exit(2) from None
+        return run_checks(plan, workers=workers, say=say, forking=forking)
+
+
+def _notes(finished: Any, missing: list[str]) -> None:
+    if missing:
+        err.print(
+            Text(f"Note: required, but not part of this run: {', '.join(missing)}. Only a run of all checks can open the gate.")
+        )
+    for line in finished.deliveries:
+        if line["outcome"] == "not delivered":
+            err.print(Text(safe(f"{line['to']}: {line['message']}"), style="yellow"))
 
 
 def _check_place(file: Path) -> None:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PLAN', 'REASONS', 'timing_verdicts', 'memory_verdicts', 'money_verdicts', 'check_cost']
 
-# %% ../nbs/370_cost.ipynb #b9a3a0a8
+# %% ../nbs/370_cost.ipynb #ac6728e4
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .budget import cpus
 from .models import Model, as_model
 from .prices import HOURS_PER_MONTH, Price, cost_of, find_machine, read_prices, rounded
-from .probe import cpus
 from .sample import sample_rows
 from .subject import subject
 from .tables import open_table

@@ -29,7 +29,7 @@ def metric_name(check: str, verdict: Mapping[str, Any]) -> str:
     kept = _FORBIDDEN.sub("_", about)[:200]
     return f"{check}/{_FORBIDDEN.sub('_', name)}/{kept}" + ("" if kept == about else f"_{sha256(about.encode())[:6]}")
 
-# %% ../nbs/550_deliver.ipynb #15d128d4
+# %% ../nbs/550_deliver.ipynb #8eb98a95
 def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
     return (items[n : n + size] for n in range(0, len(items), size))
 
@@ -40,7 +40,7 @@ def _metrics(records: Iterable[Record]) -> dict[str, float]:
         for verdict in record.verdicts:
             if verdict["value"] is not None:
                 found[metric_name(record.check, verdict)] = float(verdict["value"])
-        found[f"{record.check}/seconds"] = record.seconds
+        found[f"{record.check}/seconds"] = 0.0 if record.reused else record.seconds  # what was taken over took no time now
     return found
 
 # %% ../nbs/550_deliver.ipynb #16da596b

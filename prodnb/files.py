@@ -91,7 +91,7 @@ def kind_of(path: str | Path) -> str | None:
     name = Path(path).name.lower()
     return next((KINDS[end] for end in sorted(KINDS, key=len, reverse=True) if name.endswith(end)), None)
 
-# %% ../nbs/200_files.ipynb #3209b8f4
+# %% ../nbs/200_files.ipynb #00672ab9
 def missing_file(path: Path, shown: str, where: str) -> NoReturn:
     """Say that a file is not there, and which name is near it."""
     folder = path.parent
@@ -125,7 +125,7 @@ def find_files(spec: str, folder: Path = Path("."), where: str = "") -> list[Pat
     elif path.exists():
         files = [path]
     elif re.search(r"[*?[]", spec):
-        files = [Path(p) for p in sorted(glob.glob(str(path), recursive=True)) if Path(p).is_file()]
+        files = [Path(p) for p in sorted(glob.glob(_pattern(path), recursive=True)) if Path(p).is_file()]
         if not files:
             raise InputError(
                 f"no file matches {shown!r}", where=where, fix="check the pattern; it is relative to the settings file"
@@ -140,6 +140,12 @@ def find_files(spec: str, folder: Path = Path("."), where: str = "") -> list[Pat
             f"{shown!r} holds files of different kinds: {', '.join(sorted(map(str, kinds)))}", expected="one kind", where=where
         )
     return files
+
+
+def _pattern(path: Path) -> str:
+    """A glob in which the folders that are there by this very name stand for themselves, such as ``shop [old]``."""
+    there = next(p for p in path.parents if p.exists())
+    return os.path.join(glob.escape(str(there)), path.relative_to(there))
 
 
 def _is_data(path: Path, root: Path) -> bool:

@@ -105,7 +105,7 @@ def live(become: Callable[[], None], request: Mapping[str, Any], files: list[int
         traceback.print_exc()
     _leave(code & 0xFF)
 
-# %% ../nbs/504_fork_server.ipynb #c4edce1a
+# %% ../nbs/504_fork_server.ipynb #b0a793d0
 class ForkServer:
     """Listens on a socket in a private folder and forks a child for each request."""
 
@@ -120,7 +120,7 @@ class ForkServer:
     ):
         self.path, self.become, self.idle, self.hello, self.grace = path, become, idle, dict(hello or {}), grace
         self.left: dict[int, float] = {}  # pid whose client is gone -> when it is ended, if it did not end itself
-        self.alone = False  # is the owner gone?
+        self.alone = False  # is the owner gone, or is another server in our place?
         self.children: dict[int, tuple[socket.socket, int]] = {}  # pid -> its client, its pidfd
         self.selector = selectors.DefaultSelector()
         self.listener = socket.socket(socket.AF_UNIX)
@@ -151,10 +151,18 @@ class ForkServer:
         """End every child and what it started, and then this process."""
         for pid in self.children:
             self._kill(pid)
-        self.path.unlink(missing_ok=True)
+        if not self.alone or self.idle is None:  # else the path may be another server's by now
+            self.path.unlink(missing_ok=True)
         if self.idle is None:
             shutil.rmtree(self.path.parent, ignore_errors=True)
         os._exit(0)
+
+    def _retire(self) -> None:
+        """Take no more requests, and end with the last child."""
+        self.selector.unregister(self.listener)
+        self.listener.close()
+        self.path.unlink(missing_ok=True)
+        self.alone = True
 
     def _owner_gone(self) -> None:
         """End with the owner, once the children had time to end by themselves."""
@@ -190,6 +198,8 @@ class ForkServer:
             os.close(file)
 
     def _answer(self, connection: socket.socket, request: Mapping[str, Any] | None) -> None:
+        if request is not None and request["ask"] == "retire":
+            self._retire()
         with connection, contextlib.suppress(OSError):
             if request is not None:
                 connection.sendall(json.dumps({**self.hello, "children": len(self.children)}).encode() + b"\n")
@@ -248,7 +258,7 @@ class ForkServer:
         with connection, contextlib.suppress(OSError):
             connection.sendall(json.dumps({"code": code}).encode() + b"\n")
 
-# %% ../nbs/504_fork_server.ipynb #4d93fec9
+# %% ../nbs/504_fork_server.ipynb #0c709432
 def main() -> None:
     """Read one line of JSON (`socket`, `kind`, `become`, `preload`, `without`, `prepare`, `idle`, `key`), import, say on one line what came of it, serve."""
     start, asked = time.monotonic(), json.loads(_first_line())
@@ -268,6 +278,7 @@ def main() -> None:
         _named(prepare)()
     refused = None if asked.get("unchecked") else why_not_fork()
     roots = sorted({name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - {"__main__"})
+    standard = sorted(set(sys.modules) & set(sys.stdlib_module_names) - set(sys.builtin_module_names))
     hello = {
         "pid": os.getpid(),
         "key": asked.get("key"),
@@ -275,6 +286,7 @@ def main() -> None:
         "failed": failed,
         "later": sorted(later),
         "roots": roots,
+        "standard": standard,
     }
     hello |= {"refused": refused, "seconds": round(time.monotonic() - start, 3), "kind": asked["kind"]}
     server = (

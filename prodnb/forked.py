@@ -120,7 +120,7 @@ def fork_with_pipes(server: Path, request: Mapping[str, Any], stderr: BinaryIO) 
     process.stdin, process.stdout = os.fdopen(ours, "wb"), os.fdopen(its_answers, "rb")
     return process
 
-# %% ../nbs/507_forked.ipynb #0eb6c7f2
+# %% ../nbs/507_forked.ipynb #aaca2cbe
 START = "import sys; sys.path[:1] == [''] and sys.path.pop(0); from prodnb.fork_server import main; main()"
 
 
@@ -159,7 +159,9 @@ class Server:
         if "matplotlib" in self.hello.get("roots", []) and (folder / "matplotlibrc").is_file():
             return "matplotlibrc"  # it was not there when matplotlib was imported
         there = {path.stem if path.suffix == ".py" else path.name for path in folder.glob("*") if path.suffix in (".py", "")}
-        return next((root for root in self.hello.get("roots", []) if root in there), None)
+        hidden = {name for name in there if (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()}
+        roots, standard = self.hello.get("roots", []), self.hello.get("standard", [])
+        return next((r for r in roots if r in there), None) or next((s for s in standard if s in hidden), None)
 
     def let_go(self) -> None:
         """Leave a server that was told to stay."""

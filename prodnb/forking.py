@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['environment_of_kernels', 'Forking', 'needed', 'start_forking', 'keep_warm']
 
-# %% ../nbs/556_forking.ipynb #ca78c0db
+# %% ../nbs/556_forking.ipynb #768d3772
 import json
 import os
 import sys
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .forked import Server, start_server
-from .preloads import PREPARES, WORKER, WORKS, gpu_library, preloads, server_key
+from .preloads import PREPARES, WORKER, WORKS, gpu_library, preloads, server_key, set_too_late
 from .settings import Settings
 from .template import Template
 from .warm import IDLE, find_warm, start_warm
@@ -35,7 +35,7 @@ def environment_of_kernels(settings: Settings, *, trust: bool) -> dict[str, str]
     }
     return quiet | given
 
-# %% ../nbs/556_forking.ipynb #b080a9a6
+# %% ../nbs/556_forking.ipynb #51ab37a2
 @dataclass
 class Forking:
     """The servers of a suite, and why there are none."""
@@ -44,13 +44,14 @@ class Forking:
     workers: Server | None = None
     why: str = ""
 
-    def way(self, folder: Path) -> tuple[Path | None, str]:
-        """Wait until kernels can be forked for notebooks in a folder; return the socket, or None, and words for the record."""
+    def way(self, folder: Path, notebook: Path | None = None) -> tuple[Path | None, str]:
+        """Wait until the kernel of a notebook that works in a folder can be forked; return the socket, or None, and words for the record."""
         if self.kernels is not None and not self.why:
             shadow = None if (refused := self.kernels.refused()) else self.kernels.shadowed(folder)
             self.why = refused or (f"{shadow} lies beside the settings" if shadow else "")
-        if self.kernels is None or self.why:
-            return None, f"own process: {self.why}"
+        why = self.why or (_why_not_this(notebook) if notebook else "")
+        if self.kernels is None or why:
+            return None, f"own process: {why or 'there is no server'}"
         return self.kernels.path, f"forked from {'a warm' if self.kernels.warm else 'the run' + chr(39) + 's'} server"
 
     def worker_server(self) -> Server | None:
@@ -73,12 +74,17 @@ def _why_not(notebooks: Sequence[Path], wanted: bool) -> str:
     return f"a notebook of the suite imports {gpu}" if gpu else ""
 
 
+def _why_not_this(notebook: Path) -> str:
+    name = set_too_late(notebook)
+    return f"it sets {name}, and libraries read such variables when they are imported" if name else ""
+
+
 def needed(
     settings: Settings, templates: Mapping[str, Template], *, trust: bool
 ) -> tuple[dict[str, list[str]], dict[str, str], str]:
     """Return what the servers of a suite import, by kind, under which variables, and the key of all that."""
     mlflow = (settings.get("project", "model") or "").startswith(("models:/", "runs:/"))
-    notebooks = [template.path for template in templates.values()]
+    notebooks = [template.path for template in templates.values() if not _why_not_this(template.path)]
     variables = {**os.environ, **environment_of_kernels(settings, trust=trust)}
     key = server_key({k: v for k, v in variables.items() if not k.startswith("PRODNB_")})
     return {"kernel": preloads(notebooks, mlflow=mlflow), "worker": list(WORKER)}, variables, key
@@ -106,11 +112,13 @@ def start_forking(
     if why := _why_not([template.path for template in templates.values()], wanted):
         return Forking(why=why)
     modules, variables, key = needed(settings, templates, trust=trust)
+    if templates and all(_why_not_this(template.path) for template in templates.values()):
+        modules.pop("kernel")
     found = {
         kind: find_warm(kind, key, names) or start_server(kind, names, variables, log, **_MORE[kind])
         for kind, names in modules.items()
     }
-    return Forking(found["kernel"], found["worker"])
+    return Forking(found.get("kernel"), found["worker"])
 
 
 def keep_warm(settings: Settings, templates: Mapping[str, Template], *, trust: bool = False, idle: float = IDLE) -> list[dict]:

@@ -49,7 +49,7 @@ def exit_code(records: Sequence[Record], settings: Settings, *, strict: bool = F
         return 2
     return 1 if stops(records, settings, strict=strict) else 0
 
-# %% ../nbs/530_gate.ipynb #c193d16e
+# %% ../nbs/530_gate.ipynb #e3a15992
 def _clean(text: str) -> str:
     return "".join(
         c if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff") else "?" for c in text
@@ -61,16 +61,16 @@ def junit(run: Run, records: Sequence[Record], settings: Settings, *, strict: bo
     stopping = {record.check: why for record, why in stops(records, settings, strict=strict)}
     root = ElementTree.Element("testsuites", name=_clean(run.project), time=f"{run.seconds:.3f}")
     for record in records:
-        bad = record.check in stopping
+        bad, seconds = record.check in stopping, 0.0 if record.reused else record.seconds  # what was taken over took no time now
         counts = {
             "tests": "1",
             "failures": str(int(bad and record.outcome != "errored")),
             "errors": str(int(record.outcome == "errored")),
         }
-        counts |= {"skipped": str(int(record.outcome == "skipped" and not bad)), "time": f"{record.seconds:.3f}"}
+        counts |= {"skipped": str(int(record.outcome == "skipped" and not bad)), "time": f"{seconds:.3f}"}
         suite = ElementTree.SubElement(root, "testsuite", name=record.check, timestamp=record.started, **counts)
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"prodnb.{_clean(run.project)}", name=record.check, time=f"{record.seconds:.3f}"
+            suite, "testcase", classname=f"prodnb.{_clean(run.project)}", name=record.check, time=f"{seconds:.3f}"
         )
         if bad:
             kind = "error" if record.outcome == "errored" else "failure"

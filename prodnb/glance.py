@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['Glance', 'glance']
 
-# %% ../nbs/217_glance.ipynb #522e95cb
+# %% ../nbs/217_glance.ipynb #9869241c
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ def _top_level(schema: Sequence[tuple[str, int | None]]) -> list[str]:
         place = _next(schema, place)
     return names
 
-# %% ../nbs/217_glance.ipynb #dde8c7f2
+# %% ../nbs/217_glance.ipynb #963bea7b
 @dataclass(frozen=True)
 class Glance:
     """What a file says of itself."""
@@ -74,6 +75,14 @@ def _ask_duckdb(file: str) -> Glance | None:
             read = f"SELECT * FROM read_parquet([{literal}], hive_partitioning=false)"
             seen = [row[0] for row in con.execute(f"DESCRIBE {read}").fetchall()]
             rows = con.execute(f"SELECT count(*) FROM ({read})").fetchone()[0]
-        except duckdb.Error:
+            asked = f"SELECT value FROM parquet_kv_metadata({literal}) WHERE key = 'ARROW:schema'::BLOB"
+            whole = all(_is_message(value) for (value,) in con.execute(asked).fetchall())
+        except (duckdb.Error, ValueError, LookupError, RecursionError):  # the last of a tree of columns that is none
             return None
-    return Glance(columns, rows) if len(seen) == len(columns) else None
+    return Glance(columns, rows) if whole and len(seen) == len(columns) else None
+
+
+def _is_message(value: bytes) -> bool:
+    """Is this an Arrow schema as Parquet files carry it along? Whoever opens the table reads it, and refuses one that is damaged."""
+    text = base64.b64decode(value, validate=True)
+    return text[:4] == b"\xff" * 4 and 0 < int.from_bytes(text[4:8], "little") <= len(text) - 8

@@ -6,8 +6,9 @@
 __all__ = ['LATE', 'ABSENT_OK', 'ROW_HASH', 'LOCAL', 'Inputs', 'trusted', 'open_inputs', 'hash_rows', 'hash_files',
            'fingerprints', 'input_stamps']
 
-# %% ../nbs/220_inputs.ipynb #fa5ac5e6
+# %% ../nbs/220_inputs.ipynb #ab548346
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -138,7 +139,7 @@ def open_inputs(settings: Settings) -> Inputs:
     note_inputs(tables, settings.digest)
     return Inputs(settings, roles=read_roles(settings), **tables)
 
-# %% ../nbs/220_inputs.ipynb #2bd94659
+# %% ../nbs/220_inputs.ipynb #ae57791b
 ROW_HASH = """WITH hashed AS (SELECT sha256(to_json(prodnb_row)::VARCHAR) AS h FROM ({sql}) AS prodnb_row)
 SELECT count(*), {sums} FROM hashed"""
 LOCAL = ("duckdb", "sqlite", "polars", "datafusion")
@@ -150,7 +151,7 @@ def hash_rows(table: "ibis.Table") -> dict[str, Any]:
     Returns
     -------
     dict
-        ``algorithm``, ``digest`` and ``rows``; for an engine that is not on this machine, ``unfingerprinted`` with the reason.
+        ``algorithm``, ``digest``, ``types`` (a digest of names and types of the columns) and ``rows``; for an engine that is not on this machine, ``unfingerprinted`` with the reason.
     """
     import duckdb
 
@@ -162,6 +163,7 @@ def hash_rows(table: "ibis.Table") -> dict[str, Any]:
         return {"algorithm": why, "digest": "", "rows": int(table.count().execute())}
     words = (f"sum(('0x' || h[{16 * n + 1}:{16 * n + 16}])::UBIGINT) % 18446744073709551616" for n in range(4))
     sums = ", ".join(f"coalesce({word}, 0)" for word in words)
+    types = hashlib.sha256(json.dumps([[c, str(kind)] for c, kind in table.schema().items()]).encode()).hexdigest()
     if backend is engine():
         found = backend.raw_sql(ROW_HASH.format(sql=backend.compile(table), sums=sums)).fetchall()[0]
     else:
@@ -171,7 +173,8 @@ def hash_rows(table: "ibis.Table") -> dict[str, Any]:
         found = cursor.execute(ROW_HASH.format(sql="SELECT * FROM prodnb_rows", sums=sums)).fetchall()[0]
         cursor.close()
     algorithm = f"sum of SHA-256 of rows as JSON, DuckDB {duckdb.__version__}"
-    return {"algorithm": algorithm, "digest": "".join(f"{int(word):016x}" for word in found[1:]), "rows": int(found[0])}
+    digest = "".join(f"{int(word):016x}" for word in found[1:])
+    return {"algorithm": algorithm, "digest": digest, "types": types, "rows": int(found[0])}
 
 
 def hash_files(files: Iterable[Path], root: Path) -> dict[str, str]:
@@ -185,7 +188,7 @@ def hash_files(files: Iterable[Path], root: Path) -> dict[str, str]:
         "digest": hashlib.sha256("".join(lines).encode()).hexdigest(),
     }
 
-# %% ../nbs/220_inputs.ipynb #5faa8e10
+# %% ../nbs/220_inputs.ipynb #54a2d033
 def fingerprints(settings: Settings, *, trust: bool = False) -> list[dict[str, Any]]:
     """Open and check every input that the settings name, and fingerprint each; the model's files, without loading it.
 
@@ -198,7 +201,7 @@ def fingerprints(settings: Settings, *, trust: bool = False) -> list[dict[str, A
     -------
     list of dict
         ``role``, ``location`` (relative to the settings or without password), ``algorithm``, ``digest``, ``rows``, ``columns``; for a model from
-        MLflow also ``version``.
+        MLflow also ``version``; for a table in an engine ``types``, and if it is a table of a database file its ``exact`` bytes.
 
     Raises
     ------
@@ -228,7 +231,12 @@ def input_stamps(settings: Settings) -> dict[str, tuple[int, int]]:
         if not path or "://" in path or FUNCTION.match(path) or re.match(r"^(models|runs):/", path):
             continue
         file = Path(os.path.abspath(settings.folder / os.path.expanduser(path.partition("::")[0])))
-        files = [file] if role == "model" or "::" in path else find_files(path, settings.folder, settings.where("project", role))
+        if role == "model":
+            from prodnb.models import model_files
+
+            files = model_files(file) if file.is_file() else []
+        else:
+            files = [file] if "::" in path else find_files(path, settings.folder, settings.where("project", role))
         found |= {str(f): (f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()}
     return found
 
@@ -246,15 +254,39 @@ def _table_fingerprint(settings: Settings, role: str) -> dict[str, Any]:
 
 def _table_digest(source: str, table: "ibis.Table", settings: Settings) -> dict[str, Any]:
     path = local_path(source)
-    if FUNCTION.match(path) or "::" in path or "://" in path:
+    if "::" in path and "://" not in path:
+        return {**_file_bytes(path, table, settings.folder), **hash_rows(table)}
+    if FUNCTION.match(path) or "://" in path:
         return hash_rows(table)
     root = Path(os.path.abspath(settings.folder))
     files = find_files(path, settings.folder, settings.where("project"))
     return {**hash_files(files, root), "rows": int(table.count().execute())}
 
 
+def _file_bytes(spec: str, table: "ibis.Table", folder: Path) -> dict[str, str]:
+    """The bytes of a database file and its journals, which hold types and order of a table's rows; nothing of a view, which may read other files."""
+    import ibis.expr.operations as ops
+
+    file, held = os.path.abspath(folder / os.path.expanduser(spec.rpartition("::")[0])), table.op().find(ops.DatabaseTable)
+    if len(held) != 1 or (backend := table.get_backend()).name not in _VIEWS:
+        return {}
+    known = {
+        (catalog or held[0].namespace.catalog, name.lower()) for catalog, name in backend.raw_sql(_VIEWS[backend.name]).fetchall()
+    }
+    if (held[0].namespace.catalog, held[0].name.lower()) in known:
+        return {}
+    return {"exact": hash_files([Path(file + end) for end in _JOURNALS if Path(file + end).is_file()], folder)["digest"]}
+
+
+_VIEWS = {
+    "duckdb": "SELECT database_name, view_name FROM duckdb_views()",
+    "sqlite": "SELECT NULL, name FROM sqlite_master WHERE type = 'view'",
+}
+_JOURNALS = ("", ".wal", "-wal", "-journal")
+
+
 def _model_fingerprint(settings: Settings, trust: bool) -> dict[str, Any]:
-    from prodnb.models import digest_module, model_file, refuse_pickle
+    from prodnb.models import digest_model_file, digest_module, model_file, refuse_pickle
 
     spec, where, folder = settings.get("project", "model"), settings.where("project", "model"), settings.folder
     entry: dict[str, Any] = {"role": "model", "location": location(spec, folder)}
@@ -266,5 +298,5 @@ def _model_fingerprint(settings: Settings, trust: bool) -> dict[str, Any]:
     else:
         path = model_file(spec, folder, where)
         refuse_pickle(path, trust, where)
-        entry |= {"algorithm": "SHA-256", "digest": digest_file(path)}
+        entry |= digest_model_file(path)
     return {**entry, "rows": None, "columns": None}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PLAIN', 'Launch', 'ended', 'client_class', 'kernel_manager_class']
 
-# %% ../nbs/508_launch.ipynb #0a1adb33
+# %% ../nbs/508_launch.ipynb #dcb1796c
 import asyncio
 import contextlib
 import os
@@ -22,9 +22,10 @@ from typing import Any, BinaryIO
 
 from .forked import ForkedProcess
 from .outputs import shorten
+from .preloads import read_at_import
 from .usage import Meter, end_family
 
-# %% ../nbs/508_launch.ipynb #d9f706a1
+# %% ../nbs/508_launch.ipynb #75fc1c8e
 PLAIN = ("-m", "ipykernel_launcher")  # how the kernel of this interpreter is started
 
 
@@ -48,8 +49,12 @@ class Launch:
         if command[0] != sys.executable or tuple(command[1:3]) != PLAIN:
             self.way = "own process: its kernel is not the plain one of this interpreter"
             return None
+        environment = dict(options.get("env") or os.environ)
+        if late := read_at_import(name for name, value in environment.items() if os.environ.get(name) != value):
+            self.way = f"own process: its kernel sets {late[0]}, and libraries read such variables when they are imported"
+            return None
         request = {"argv": ["ipykernel_launcher", *command[3:]], "cwd": str(options.get("cwd") or os.getcwd())}
-        request["env"] = dict(options.get("env") or os.environ)
+        request["env"] = environment
         try:
             with open(os.devnull, "rb") as null:
                 return ForkedProcess(self.server, request, [null.fileno(), 1, stderr.fileno()])

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FEWEST', 'apart', 'lean_profile']
 
-# %% ../nbs/234_lean.ipynb #4fbd0372
+# %% ../nbs/234_lean.ipynb #b3076548
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,10 +18,10 @@ import pyarrow as pa
 from .bins import as_number, bin_edges, plain_number
 from .cell_counts import Way, cells_of_counters, counters, level_cells, way_of
 from .counted import ColumnProfile, Profile, rounded_moments
-from .embedded import reading
+from .embedded import reading, row_count
 from .identifying import is_identifying
-from .once import counted_once
-from .profile import CALM, SMALL, first_pass, kind_of, moments, profile
+from .once import counted_once, shared
+from .profile import CALM, SMALL, first_pass, kind_of, moments, profile, profile_and_guards, sample_step
 from .scan import BATCH, Source, aggregate_sql, blank, filled, scan, source_of
 from .tables import open_table
 from .texts import MAX_LEVEL_LENGTH, MAX_LEVELS
@@ -244,7 +244,7 @@ def _frequent(source: Source, column: str, min_rows: int) -> list[tuple[str, int
         source.templates[key] = str(source.backend.compile(held.order_by([ibis.desc("n"), "level"]).limit(MAX_LEVELS)))
     return source.rows(filled(source, source.templates[key], column))
 
-# %% ../nbs/234_lean.ipynb #a903ba89
+# %% ../nbs/234_lean.ipynb #fb962cbd
 def lean_profile(
     table: Any,
     *,
@@ -273,12 +273,15 @@ def lean_profile(
 
     Notes
     -----
-    In DuckDB a table with `like` is read once, a reference twice, and each text once more. In other engines a full profile is made, and cut down.
+    In DuckDB a table with `like` is read once, a reference twice, and each text once more. In other engines a full profile is made, and cut down; so it is
+    of a reference within a run, where `data_quality` takes the full one.
     """
     table = open_table(table)
     names = list(table.columns if columns is None else columns)
     arguments = [like and like.to_json(), names, min_level_rows, portable]
     count = partial(_lean_profile, table, like, names, min_level_rows, portable)
+    if like is None and not portable and shared(table) and _alike(table, names):
+        count = partial(_of_full, table, names, min_level_rows)
     return counted_once("lean profile", table, arguments, count, write=Profile.to_json, read=Profile.from_json)
 
 
@@ -292,6 +295,33 @@ def _lean_profile(table: ibis.Table, like: Profile | None, names: list[str], min
         if like is not None:
             return Profile(rows=rows, columns=tuple(_current(source, like, names, rows)), min_level_rows=like.min_level_rows)
         return Profile(rows=rows, columns=tuple(_reference(source, names, rows, min_level_rows)), min_level_rows=min_level_rows)
+
+
+def _alike(table: ibis.Table, names: Sequence[str]) -> bool:
+    """Would a full profile of the whole table draw the sample that these columns draw, in an engine that counts both at once?"""
+    if ibis.get_backend(table).name != "duckdb":
+        return False
+    numeric = [[c for c in columns if kind_of(table.schema()[c]) in ("number", "time")] for columns in (table.columns, names)]
+    return numeric[0] == numeric[1] or sample_step(row_count(table), len(numeric[0])) == 1
+
+
+def _of_full(table: ibis.Table, names: Sequence[str], least: int) -> Profile:
+    """A reference's lean profile, cut from the full one that other checks of the run take, too."""
+    full, guards = profile_and_guards(table, None, list(table.columns), least, False, False)
+    found = []
+    for column in (full[c] for c in names):
+        own = {k: getattr(column, k) for k in (*_KEPT, "sd")}
+        if column.name in guards:
+            own |= dict(zip(("edges", "centres", "counts"), map(tuple, guards[column.name]), strict=False))
+        if table.schema()[column.name].is_integer():
+            sampled = guards[column.name][3] if column.name in guards else 0
+            if full.rows <= SMALL:
+                own |= {"distinct": column.distinct or 0, "distinct_error": 0.0}
+            elif sampled > FEWEST:
+                own |= {"distinct": full.rows, "distinct_error": 1 / sampled}
+        made = ColumnProfile(**own)
+        found.append(_guarded(made, least) if column.kind in ("number", "time") else made)
+    return Profile(rows=full.rows, columns=tuple(found), min_level_rows=least)
 
 
 _KEPT = ("name", "kind", "type", "rows", "nulls", "nan", "infinite", "low", "high", "mean", "edges", "centres", "counts")

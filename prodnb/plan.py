@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['environment', 'Plan', 'plan_run']
 
-# %% ../nbs/553_plan.ipynb #6d5c2d79
-import os
+# %% ../nbs/553_plan.ipynb #e049d447
 import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from importlib.metadata import Distribution, distributions
 from typing import Any
 
 from .archive import Archive, check_writable, latest_outcomes, open_archive
+from .budget import cpus
 from .errors import ArchiveError, SettingsError, nearest
 from .inputs import fingerprints, input_stamps
 from .record import Record, new_run_id, sha256
@@ -34,7 +34,7 @@ def _name_and_version(installed: Distribution) -> tuple[str, str] | None:
     told = dict(reversed(_HEAD.findall(text.partition("\n\n")[0])))
     return (told["Name"], told["Version"]) if len(told) == 2 else None
 
-# %% ../nbs/553_plan.ipynb #3b373aaf
+# %% ../nbs/553_plan.ipynb #a469c481
 def environment() -> dict[str, Any]:
     """Return Python, system and the installed packages, without names of places or people."""
     packages = dict(filter(None, map(_name_and_version, distributions())))
@@ -56,7 +56,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
+        "cores": cpus(),
         "packages": {name: packages[name] for name in main if name in packages},
         "all_packages_digest": sha256(listed.encode()),
         "prodnb_modules_digest": library_digest(),

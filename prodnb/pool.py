@@ -116,7 +116,7 @@ def _ready(waiting: deque[Template], done: Mapping[str, Any], running: set[str],
             return template
     return None
 
-# %% ../nbs/557_pool.ipynb #16962ed2
+# %% ../nbs/557_pool.ipynb #72f7e1fd
 def longest_first(plan: Plan) -> list[Template]:
     """Order the checks of a plan by the seconds that they took in the newest run, longest first; a new one comes before all."""
     seconds: dict[str, float] = {}
@@ -145,8 +145,8 @@ def execute_all(
     try:
         server = forking.worker_server()
         pool = [Worker(log, news, server and server.path) for _ in range(min(workers, len(waiting)))]
-        path, way = forking.way(plan.settings.folder)
-        for job in jobs.values():
+        for name, job in jobs.items():
+            path, way = forking.way(plan.settings.folder, plan.templates[name].path)
             job["fork"] = {"server": path and str(path), "way": way}
         while len(done) < len(plan.templates):
             for worker in pool:

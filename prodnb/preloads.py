@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NOT_ALWAYS', 'AT_FIRST_USE', 'KERNEL', 'WORKS', 'PREPARES', 'WORKER', 'imports_of', 'imports_of_notebook', 'reached',
-           'is_library', 'gpu_library', 'preloads', 'server_key']
+           'is_library', 'gpu_library', 'preloads', 'read_at_import', 'variables_set', 'set_too_late', 'server_key']
 
 # %% ../nbs/505_preloads.ipynb #7304e74f
 import ast
@@ -160,7 +160,7 @@ def preloads(notebooks: Iterable[Path], *, mlflow: bool = False) -> list[str]:
     ours = {m for m in found if m.startswith("prodnb.") and _source_of(m)}
     return [*KERNEL, *sorted(libraries - set(KERNEL)), *sorted(ours - set(KERNEL))]
 
-# %% ../nbs/505_preloads.ipynb #407dacbe
+# %% ../nbs/505_preloads.ipynb #21e2826e
 _READ_AT_IMPORT = re.compile(
     r"(OMP|MKL|OPENBLAS|GOTO|BLIS|KMP|VECLIB|NUMEXPR|NUMBA|MPL|PYTHON|LD|ARROW|DUCKDB|POLARS|IBIS|MLFLOW|SKLEARN|SCIPY|NUMPY|NPY|"
     r"JUPYTER|IPYTHON|JOBLIB|LOKY|CUDA|MALLOC|XDG|LC|DO|PYDEVD|PANDAS|MATPLOTLIB|PROTOCOL|PYDANTIC|OTEL|PILLOW|FSSPEC|PYSPARK|SPARK|"
@@ -168,6 +168,73 @@ _READ_AT_IMPORT = re.compile(
 )
 
 
+def read_at_import(names: Iterable[str]) -> list[str]:
+    """Return those of some variables that libraries read while they are imported, in order."""
+    return sorted(name for name in names if _READ_AT_IMPORT.fullmatch(name))
+
+# %% ../nbs/505_preloads.ipynb #caded9e9
+_SETTERS = ("putenv", "unsetenv", "load_dotenv")
+_CHANGES = ("setdefault", "update", "pop", "popitem", "clear", "__setitem__", "__delitem__")
+_SET_BY_MAGIC = re.compile(r"^[ \t]*%(?:set_env[ \t]+|env[ \t]+(?=\w+(?:[ \t]*=|[ \t]+\S)))(\w+)", re.MULTILINE)
+_MAY_SET = re.compile(r"\b(environb?|putenv|unsetenv|load_dotenv)\b")
+
+
+def _is(node: ast.AST, names: Iterable[str]) -> bool:
+    return getattr(node, "attr", getattr(node, "id", None)) in names
+
+
+def _names(key: ast.AST | None) -> list[str | None]:
+    """Name the variables that a key, a table or a keyword names; None where one is worked out."""
+    if isinstance(key, ast.Dict):
+        return [name for part in key.keys for name in _names(part)]
+    if isinstance(key, ast.keyword):
+        return [key.arg]
+    return [os.fsdecode(key.value) if isinstance(key, ast.Constant) and isinstance(key.value, str | bytes) else None]
+
+
+def _set_by(node: ast.AST) -> list[str | None]:
+    """Name the variables that a node of a Python source sets or takes away; None where a name is worked out."""
+    environment = ("environ", "environb")
+    match node:
+        case ast.Subscript(value=of, slice=key, ctx=ast.Store() | ast.Del()) if _is(of, environment):
+            return _names(key)
+        case ast.Call(func=ast.Attribute(value=of, attr="update")) if _is(of, environment):
+            return [name for part in (*node.args, *node.keywords) for name in _names(part)]
+        case ast.Call(func=ast.Attribute(value=of, attr=attr)) if attr in _CHANGES and _is(of, environment):
+            return _names(node.args[0] if node.args else None)
+        case ast.Call(func=called) if _is(called, _SETTERS):
+            return _names(node.args[0] if node.args else None)
+        case ast.AugAssign(target=of, value=table) if _is(of, environment):
+            return _names(table)
+        case ast.Assign(value=of) | ast.AnnAssign(value=of) | ast.NamedExpr(value=of) if _is(of, environment):
+            return [None]  # from here on it has another name
+        case ast.ImportFrom(names=names) if any(n.name in environment and n.asname for n in names):
+            return [None]
+    return []
+
+
+def variables_set(source: str) -> set[str | None]:
+    """Name the variables that the source of a code cell sets; None stands for those whose names are worked out."""
+    found: set[str | None] = set(_SET_BY_MAGIC.findall(source))
+    if _MAY_SET.search(source):
+        try:
+            nodes = ast.walk(ast.parse(_MAGIC.sub(r"\g<indent>pass", source)))
+            found |= {name for node in nodes for name in _set_by(node)}
+        except (SyntaxError, ValueError):
+            found.add(None)
+    return found
+
+
+def set_too_late(notebook: Path) -> str | None:
+    """Return what a notebook sets that libraries read while they are imported, or None."""
+    sources = ["".join(cell["source"]) for cell in json.loads(notebook.read_bytes())["cells"] if cell["cell_type"] == "code"]
+    names = set().union(*map(variables_set, sources), set())
+    words = re.findall(r"\w+", "\n".join(sources)) if None in names else []
+    if found := read_at_import({*(names - {None}), *words}):
+        return found[0]
+    return "a variable whose name it works out" if None in names else None
+
+# %% ../nbs/505_preloads.ipynb #6a8dc15b
 def _stamps(folder: Path, pattern: str) -> list[list[str | int]]:
     return sorted([str(path), (found := path.stat()).st_mtime_ns, found.st_size] for path in folder.glob(pattern))
 
@@ -185,7 +252,7 @@ def server_key(environment: Mapping[str, str]) -> str:
     mask = re.search(r"Umask:\s*(\d+)", Path("/proc/self/status").read_text())
     facts = {
         "interpreter": [sys.executable, sys.version, platform.platform()],
-        "environment": {k: v for k, v in environment.items() if _READ_AT_IMPORT.fullmatch(k)},
+        "environment": {name: environment[name] for name in read_at_import(environment)},
         "libraries": [
             _stamps(Path(folder), pattern) for folder in _site_folders() for pattern in ("*.dist-info/METADATA", "*.pth")
         ],

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BROKEN', 'BETWEEN', 'FORMATS', 'ROOM', 'THREADS', 'Counts', 'flagged', 'split']
 
-# %% ../nbs/309_quarantine.ipynb #d96d62b4
+# %% ../nbs/309_quarantine.ipynb #0ef035bf
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +19,7 @@ import ibis.expr.operations as ops
 from ibis.backends import BaseBackend
 from ibis.expr.types import Table
 
+from .budget import cpus
 from .embedded import engine, file_list, literal, new_name, quoted, registered, with_engine
 from .enforce import engine_says, facts_about, prepared, sql_texts, with_conditions
 from .errors import InputError, ProdnbError, nearest
@@ -268,13 +269,13 @@ def split(
         except Exception as e:
             raise InputError(f"the rows could not be split: {engine_says(e)}", fix="nothing was written") from None
 
-# %% ../nbs/309_quarantine.ipynb #4372a190
+# %% ../nbs/309_quarantine.ipynb #62f18077
 def _written(rules: Sequence[Rule], table: Table, folder: Path, parts: Mapping[Path, Path]) -> Counts:
     """Write both files; where the threads want more room than there is together, with one thread."""
     import duckdb
 
     try:
-        return _write(rules, table, folder, parts, min(THREADS, os.cpu_count() or 1))
+        return _write(rules, table, folder, parts, min(THREADS, cpus()))
     except duckdb.OutOfMemoryException:
         return _write(rules, table, folder, parts, 1)
 

@@ -49,7 +49,7 @@ def sha256(data: bytes) -> str:
     """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
-# %% ../nbs/500_record.ipynb #de3d96e1
+# %% ../nbs/500_record.ipynb #d735da3d
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One check of one run, as it is kept."""
@@ -80,7 +80,7 @@ class Record:
             raise ArchiveError(f"a record has the format {self.format!r}", expected=RECORD_FORMAT)
         if self.outcome not in OUTCOMES or self.outcome != outcome_of(self.results, self.cause):
             raise ArchiveError(f"the outcome {self.outcome!r} does not follow from the results", where=f"record {self.check}")
-        if self.reused and (set(self.reused) != _ORIGINAL or self.reused["started"] != self.started or self.cause):
+        if self.reused is not None and (not _names_original(self.reused) or self.reused["started"] != self.started or self.cause):
             raise ArchiveError("what it says of the record that it was taken over from cannot be", where=f"record {self.check}")
         expected = sha256(canonical({k: v for k, v in self._kept().items() if k != "id"}))
         if self.id and self.id != expected:
@@ -109,8 +109,14 @@ class Record:
         """The verdicts of all its results."""
         return verdicts_of(self.results)
 
-# %% ../nbs/500_record.ipynb #0e6a1518
-_ORIGINAL = {"run", "record", "started"}
+# %% ../nbs/500_record.ipynb #3d2de401
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def _names_original(reused: Mapping[str, str]) -> bool:
+    """Are these the run, the record and the start of an original, in the form that they have?"""
+    forms = {"run": RUN_ID, "record": _DIGEST, "started": re.compile(r"\S{10,}")}
+    return set(reused) == set(forms) and all(isinstance(reused[k], str) and f.fullmatch(reused[k]) for k, f in forms.items())
 
 
 def taken_over(reused: Mapping[str, str] | None) -> str:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['library_digest', 'basis_of', 'why_never', 'Original', 'changed', 'newest_records', 'find_original']
 
-# %% ../nbs/551_reuse.ipynb #56b8c7ab
+# %% ../nbs/551_reuse.ipynb #537e3dd6
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .alongside import IN_PLACE, OWN, modules_in_place, named_files, own_modules
 from .archive import Archive, load_run, run_folders
 from .errors import ArchiveError
 from .files import FUNCTION
@@ -29,7 +30,7 @@ def library_digest() -> str:
     folder = Path(find_spec("prodnb").origin).parent
     return hash_files(sorted(folder.rglob("*.py")), folder)["digest"]
 
-# %% ../nbs/551_reuse.ipynb #7ee7df43
+# %% ../nbs/551_reuse.ipynb #beba55c5
 _SEEN = (*COLUMN_KEYS, "name", "task", "seed")  # of [project], beside the inputs, which have fingerprints of their own
 _ALONE = "SHA-256 of the module's file alone"  # the algorithm of a model that is a function; what it imports is not seen
 
@@ -38,7 +39,10 @@ def _input_digest(row: Mapping[str, Any], trust: bool) -> str:
     """The fingerprint of an input and its place; empty where not all of it is fingerprinted."""
     model = row["role"] == "model" and (row["algorithm"] == _ALONE or trust)  # a pickle runs code from anywhere
     table = row["role"] != "model" and FUNCTION.match(row["location"])  # it may return other rows when it is asked again
-    return "" if model or table or not row["digest"] else sha256(canonical([row["location"], row["algorithm"], row["digest"]]))
+    order = row["algorithm"].startswith("sum of ") and not row.get("exact")  # the sum tells rows, but not their order
+    if model or table or order or not row["digest"]:
+        return ""
+    return sha256(canonical([row[k] for k in ("location", "algorithm", "digest")] + [row.get("types"), row.get("exact")]))
 
 
 def basis_of(
@@ -68,7 +72,7 @@ def basis_of(
     values = values_in_force(template, settings).values
     found = {row["role"]: _input_digest(row, trust) for row in inputs}
     found |= {f"parameter {name}": sha256(canonical(value)) for name, value in values.items()}
-    found |= {f"the file {name}": digest for name, digest in _files(values, settings.folder).items()}
+    found |= named_files(values, settings.folder)
     found |= {"its template": template.digest, "what [project] or [archive] says": sha256(canonical(seen))}
     others = {check: record.results if record else [] for check, record in read.items() if check != template.name}
     found |= {f"the newest result of {check}": sha256(canonical(results)) for check, results in others.items()}
@@ -77,38 +81,10 @@ def basis_of(
         "the packages": environment["all_packages_digest"],
         "Python": environment["python"],
         "prodnb": environment["prodnb_modules_digest"],
-        "the project's own modules": _own_modules(settings.folder, settings.get("archive", "path", "archive")),
+        OWN: own_modules(settings.folder, settings.get("archive", "path", "archive")),
+        IN_PLACE: modules_in_place(settings.folder),
         "the machine": sha256(canonical(machine)),
     }
-
-
-def _files(values: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Parameter -> digest of the file that it names, for those that name one."""
-    named = {name: value for name, value in values.items() if name != "settings" and isinstance(value, str) and value}
-    found = {name: _file_digest(folder / value, folder) for name, value in named.items()}
-    return {name: digest for name, digest in found.items() if digest is not None}
-
-
-def _file_digest(path: Path, folder: Path) -> str | None:
-    """The digest of a file; empty if it cannot be read, None if the path is no file's."""
-    try:
-        if not path.is_file():
-            return None
-    except (OSError, ValueError) as e:  # a text that is too long for a name
-        return "" if isinstance(e, PermissionError) else None
-    try:
-        return hash_files([path], folder)["digest"]
-    except OSError:
-        return ""
-
-
-def _own_modules(folder: Path, archive: str) -> str:
-    """The digest of the modules beside the settings, and of the packages there: a notebook may import them."""
-    kept = (folder / archive).resolve() if archive and "://" not in archive else None
-    packages = [p.parent for p in folder.glob("*/__init__.py") if p.parent.resolve() != kept]
-    files = sorted({*folder.glob("*.py"), *(f for package in packages for f in package.rglob("*.py"))})
-    found = [[f.relative_to(folder).as_posix(), _file_digest(f, folder)] for f in files]
-    return "" if any(digest == "" for _, digest in found) else sha256(canonical(found))
 
 # %% ../nbs/551_reuse.ipynb #a77a0248
 def why_never(template: Template, settings: Settings, basis: Mapping[str, str]) -> str:
@@ -145,7 +121,7 @@ def changed(old: Mapping[str, str] | None, new: Mapping[str, str]) -> str:
     names = [name for name in [*new, *(k for k in old if k not in new)] if old.get(name) != new.get(name) or not new.get(name)]
     return f"{_and(names)} changed" if names else ""
 
-# %% ../nbs/551_reuse.ipynb #fbbbe7cf
+# %% ../nbs/551_reuse.ipynb #e462d9e8
 def newest_records(archive: Archive, project: str, checks: Sequence[str]) -> dict[str, Record | None]:
     """Return the newest record of each check that did not end with an error."""
     ended = {check: (r for _, r in sealed_records(archive, project, check) if r.cause is None) for check in checks}
@@ -184,10 +160,19 @@ def find_original(
         elif newest is not None and record.origin != newest:
             return None, "it goes on from its last record, which rests on something else"
         elif any((r.get("state") or {}).get("rests_on_the_day") for r in record.results):
-            return None, "rows of it lie ahead of the clock, so its result depends on the day"
+            return None, _beyond_words(record)
         else:
             return _trusted(archive, name, record)
     return None, why or "there is no earlier record of it"
+
+
+def _beyond_words(record: Record) -> str:
+    """Say where rows lie that a watch did not look at, as far as its record tells."""
+    where = next(state["rests_on_the_day"] for r in record.results if (state := r.get("state") or {}).get("rests_on_the_day"))
+    if where == "far beyond the rest":
+        return "rows of it lie far beyond the rest and were not looked at, so its result may not stand"
+    words = where if isinstance(where, str) else "ahead of the clock or far beyond the rest"
+    return f"rows of it lie {words}, so its result depends on the day"
 
 
 def _trusted(archive: Archive, run: str, record: Record) -> tuple[Original | None, str]:

@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['seal', 'Finished', 'run_checks']
 
-# %% ../nbs/560_run.ipynb #375a0c6f
+# %% ../nbs/560_run.ipynb #0df7f45e
 import contextlib
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -18,8 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .alongside import EDITED
 from .archive import Archive, last_good, load_records, load_run, read_file, run_ids, write_deliveries, write_run
-from .budget import budget_in_force
+from .budget import budget_in_force, cpus
 from .deliver import deliver_mlflow
 from .errors import ArchiveError, InputError
 from .forking import Forking, start_forking
@@ -129,7 +129,7 @@ class Finished:
     settings: Settings
     deliveries: Sequence[Mapping[str, Any]]
 
-# %% ../nbs/560_run.ipynb #194c323b
+# %% ../nbs/560_run.ipynb #a186abe2
 def run_checks(
     plan: Plan, *, workers: int | None = None, say: Say = lambda event: None, forking: Forking | None = None
 ) -> Finished:
@@ -150,10 +150,10 @@ def run_checks(
         done = {name: _take(plan, plan.templates[name], staging) for name in plan.taken}
         for event in done.values():
             say(event)
-        rest, workers = replace(plan, templates=plan.to_run), workers or max(1, os.cpu_count() or 1)
+        rest, workers = replace(plan, templates=plan.to_run), workers or cpus()
         done |= execute_all(rest, staging, say, workers=workers, forking=forking or ours) if rest.templates else {}
+        plan = _at_rest(plan)
         records = seal(plan, done, staging)
-        _check_at_rest(plan)
         files = {
             f"{r.check}{ending}": (staging / f"{r.check}{ending}").read_bytes() for r in records for ending in (".ipynb", ".html")
         }
@@ -181,16 +181,22 @@ def run_checks(
     write_deliveries(archive, run.id, deliveries)
     return Finished(run, records, archive, settings, deliveries)
 
-# %% ../nbs/560_run.ipynb #77da3e9d
-def _check_at_rest(plan: Plan) -> None:
-    """Refuse a run during which its inputs or its settings changed: nobody could say what it was about."""
+# %% ../nbs/560_run.ipynb #f388681c
+def _at_rest(plan: Plan) -> Plan:
+    """Refuse a run during which its inputs or its settings changed: nobody could say what it was about.
+
+    Code that was edited meanwhile may not have been used: the run stands, but no later run takes it over.
+    """
     settings = plan.settings
     moved = input_stamps(settings) != plan.stamps and fingerprints(settings, trust=plan.trust) != list(plan.inputs)
-    bases = [(plan.bases[name], plan.basis(template)) for name, template in plan.to_run.items() if template.reuse]
-    other = sorted({key for old, new in bases for key in {*old, *new} if old.get(key) != new.get(key)})
-    if moved or other or load_settings(settings.file, settings.overrides).digest != settings.digest:
-        what = "an input" if moved else " and ".join(other) if other else settings.file.name
+    now = {name: plan.basis(template) for name, template in plan.to_run.items() if template.reuse}
+    other = {key for name, new in now.items() for key in {*plan.bases[name], *new} if plan.bases[name].get(key) != new.get(key)}
+    told = sorted(other - set(EDITED))
+    if moved or told or load_settings(settings.file, settings.overrides).digest != settings.digest:
+        what = "an input" if moved else " and ".join(told) if told else settings.file.name
         raise InputError(f"{what} changed while the checks ran, so nothing was archived", fix="run again when it is at rest")
+    unsure = dict.fromkeys(other, "")
+    return replace(plan, bases={name: {**basis, **unsure} if name in now else basis for name, basis in plan.bases.items()})
 
 
 def _previous(archive: Archive, known: Sequence[str]) -> dict[str, str] | None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-# %% ../nbs/501_usage.ipynb #68ff4cfd
+# %% ../nbs/501_usage.ipynb #2835b2d0
 MB = 1_000_000
 
 
@@ -43,7 +43,7 @@ def read_process(pid: int) -> Process | None:
     return Process(pid, int(fields[1]), int(fields[3]), seconds, int(fields[19]), int(fields[21]) * os.sysconf("SC_PAGE_SIZE"))
 
 
-_FIELDS = re.compile(r"^(Pss|SwapPss|VmHWM|VmRSS):\s+(\d+) kB", re.MULTILINE)
+_FIELDS = re.compile(r"^(Pss|Pss_Anon|Pss_Shmem|SwapPss|VmHWM|VmRSS|RssFile):\s+(\d+) kB", re.MULTILINE)
 
 
 def _numbers(path: str) -> dict[str, int]:
@@ -53,16 +53,32 @@ def _numbers(path: str) -> dict[str, int]:
 
 
 def held_bytes(process: Process) -> int:
-    """Return the bytes that a process holds: shared pages by their share, swapped ones too; resident memory where that is secret."""
+    """Return the bytes that a process holds.
+
+    Its own pages, shared memory and what of both is swapped, each by its share, without the pages of mapped files. Before Linux 5.4, which does
+    not tell these apart, with them; resident memory where all that is secret.
+    """
     found = _numbers(f"/proc/{process.pid}/smaps_rollup")
-    return found["Pss"] + found.get("SwapPss", 0) if "Pss" in found else process.resident
+    if "Pss" not in found:
+        return process.resident
+    held = found["Pss_Anon"] + found.get("Pss_Shmem", 0) if "Pss_Anon" in found else found["Pss"]
+    return held + found.get("SwapPss", 0)
 
 
-def _spike(pid: int, before: int) -> tuple[int, int]:
-    """Return the high-water mark of a process, and how far it lies above now if it is not what it was `before`; a new program begins anew."""
+def _mapped(pid: int) -> int:
+    """Return the bytes of mapped files that are in memory for a process."""
+    return _numbers(f"/proc/{pid}/status").get("RssFile", 0)
+
+
+def _spike(pid: int, before: int, mapped: int) -> tuple[int, int, int]:
+    """Return the high-water mark of a process, how far it lies above now if it is not what it was `before`, and the mapped files.
+
+    Of `mapped` bytes of files that were seen in memory meanwhile, those that are gone are no part of the spike.
+    """
     found = _numbers(f"/proc/{pid}/status")
-    top = found.get("VmHWM", 0)
-    return top, max(0, top - found.get("VmRSS", top)) if top != before else 0
+    top, files = found.get("VmHWM", 0), found.get("RssFile", 0)
+    above = top - found.get("VmRSS", top) - max(0, mapped - files)
+    return top, max(0, above) if top != before else 0, files
 
 # %% ../nbs/501_usage.ipynb #4a60c73d
 def family(root: int, known: Iterable[Process] = ()) -> list[Process]:
@@ -88,7 +104,7 @@ def end_family(processes: Iterable[Process]) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(p.pid, signal.SIGKILL)
 
-# %% ../nbs/501_usage.ipynb #06a02efb
+# %% ../nbs/501_usage.ipynb #18ac9d49
 EVERY = 0.2  # seconds between two whole looks
 FASTEST = 4_000 * MB  # bytes a second: how fast memory can be filled
 _SOONEST = 0.01  # seconds
@@ -112,8 +128,9 @@ class Meter:
         self.seconds: float | None = None  # processor time
         self.over: tuple[int, int] | None = None  # bytes and processes, when it was found beyond the cap
         self.processes: list[Process] = []
-        self._shares: dict[int, tuple[int, int]] = {}  # pid -> resident, held
+        self._shares: dict[int, tuple[int, int, int]] = {}  # pid -> resident, held, of mapped files
         self._tops: dict[int, int] = {}  # pid -> high-water mark
+        self._files: dict[int, int] = {}  # pid -> the most of mapped files that was seen since that was read
         self._next, self._stop, self._lock = 0.0, threading.Event(), threading.Lock()
 
     def watch(self, root: int) -> None:
@@ -153,7 +170,8 @@ class Meter:
 
     def _quick(self) -> int:
         there = filter(None, (read_process(p.pid) for p in self.processes))
-        known = [(p.resident, *self._shares.get(p.pid, (p.resident, p.resident))) for p in there]
+        known = [(p.resident, *self._shares.get(p.pid, (p.resident, p.resident, 0))[:2]) for p in there]
+        self._files |= {pid: max(most, _mapped(pid)) for pid, most in self._files.items()}
         self.now = sum(max(0, held + resident - before) for resident, before, held in known)
         return self.now
 
@@ -175,13 +193,14 @@ class Meter:
         return most if found else 0
 
     def _held(self, process: Process) -> int:
-        before, held = self._shares.get(process.pid, (-_MOVED, 0))
-        if abs(process.resident - before) >= _MOVED:
+        before, held, files = self._shares.get(process.pid, (-_MOVED, 0, 0))
+        mapped = _mapped(process.pid)
+        if max(abs(process.resident - before), abs(mapped - files)) >= _MOVED:
             held = held_bytes(process)
-            self._shares[process.pid] = (process.resident, held)
+            self._shares[process.pid] = (process.resident, held, mapped)
         return held
 
     def _risen(self, process: Process) -> int:
-        first, (top, risen) = process.pid not in self._tops, _spike(process.pid, self._tops.get(process.pid, 0))
-        self._tops[process.pid] = top
+        pid, first = process.pid, process.pid not in self._tops
+        self._tops[pid], risen, self._files[pid] = _spike(pid, self._tops.get(pid, 0), self._files.get(pid, 0))
         return 0 if first else risen

@@ -38,9 +38,9 @@ def warm_folder(*, make: bool = False) -> Path | None:
             return folder
     return None
 
-# %% ../nbs/509_warm.ipynb #a2d58d54
+# %% ../nbs/509_warm.ipynb #c25ac7f2
 def _ask(path: Path, question: str, timeout: float = 5.0) -> dict[str, Any] | None:
-    """Ask a server what it is, or to stop; None if nobody answers, or somebody else does."""
+    """Ask a server what it is, or to stop or to retire; None if nobody answers, or somebody else does."""
     with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError, ValueError):
         connection.settimeout(timeout)
         connection.connect(str(path))
@@ -74,9 +74,9 @@ def find_warm(kind: str, key: str, needed: Iterable[str]) -> Server | None:
     return Server(kind, path, hello=hello)
 
 
-def stop_warm(kind: str | None = None) -> int:
-    """End the warm servers of this user, or those of one kind, and what they run; return how many there were."""
-    servers = [server for server in warm_servers() if kind in (None, server["kind"])]
+def stop_warm() -> int:
+    """End the warm servers of this user and what they run; return how many there were."""
+    servers = warm_servers()
     for server in servers:
         _ask(Path(server["socket"]), "stop")
         _wait_for_end(server["pid"])
@@ -88,11 +88,11 @@ def _wait_for_end(pid: int, seconds: float = 5.0) -> None:
     while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
         time.sleep(0.01)
 
-# %% ../nbs/509_warm.ipynb #fc515aa5
+# %% ../nbs/509_warm.ipynb #cacfc730
 def start_warm(
     kind: str, key: str, modules: Sequence[str], environment: Mapping[str, str], *, idle: float = IDLE, **more: Any
 ) -> dict[str, Any]:
-    """Start a server that stays, in place of those of its kind that are stale, and return what it says of itself.
+    """Start a server that stays, in place of those of its kind, which retire, and return what it says of itself.
 
     Parameters
     ----------
@@ -112,7 +112,9 @@ def start_warm(
         )
     if found := find_warm(kind, key, modules):
         return found.hello
-    stop_warm(kind)
+    for old in warm_servers():
+        if old["kind"] == kind:
+            _ask(Path(old["socket"]), "retire")
     server = start_server(kind, modules, environment, socket=str(folder / f"{kind}-{key[:16]}.s"), key=key, idle=idle, **more)
     why = server.refused()
     server.let_go()

@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['STATE', 'watch_result', 'check_watch', 'former_alarms', 'former_words']
 
-# %% ../nbs/364_watch.ipynb #72cb7497
+# %% ../nbs/364_watch.ipynb #7e23b6e0
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import ibis
 
+from .arrivals import AHEAD
 from .baseline import Baseline, baseline
 from .chunks import choose_every
 from .columns import LATE_ROLES, open_for_check
@@ -25,7 +27,7 @@ from .watch_state import Watch, read_watch, start_watch
 from .watch_verdicts import NAME, WATCH_REASONS, Watching, column_verdict, dataset_verdict, watch_tables
 from .watch_words import about_of, looked_words, time_text, watch_notes
 
-# %% ../nbs/364_watch.ipynb #8e6544f0
+# %% ../nbs/364_watch.ipynb #45485578
 STATE = "prodnb.drift.v1"  # of what the next run goes on from: the reference's counts, and the watch
 
 
@@ -44,9 +46,18 @@ def watch_result(w: Watching, kept: Mapping[str, Any] | None = None) -> CheckRes
     aside = [skip(why, name=NAME, about=about_of(c)) for c, why in watch.aside.items()]
     state = {"format": STATE, "baseline": json.loads(known.to_json()), "watch": watch.to_dict()} | dict(kept or {})
     if watch.arrived.beyond:
-        state["rests_on_the_day"] = True  # rows that lie ahead of the clock are looked at when their time has come
+        state["rests_on_the_day"] = _where_beyond(watch)
     everything = [dataset_verdict(w, verdicts, looked_words(watch)), *verdicts, *aside]
     return CheckResult("drift", everything, watch_tables(w, order, ways), watch_notes(watch, w.notes), state=state)
+
+
+def _where_beyond(watch: Watch) -> str:
+    """Where the rows lie that were not looked at: those ahead of the clock are looked at when their time has come."""
+    known = watch.known.profile.get(watch.roles.time or "")
+    calendar = known is None or known.kind == "time"
+    end = known.high if known is not None and known.high is not None else 0.0
+    ahead = calendar and watch.arrived.odd[1] > max(time.time(), end) + AHEAD
+    return "ahead of the clock" if ahead else "far beyond the rest"
 
 # %% ../nbs/364_watch.ipynb #3e12a482
 def check_watch(

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import time
 
 import psutil
@@ -225,6 +226,39 @@ def test_reserved_addresses_are_no_memory(go):
     source = "import mmap, duckdb, numpy as np\nx = mmap.mmap(-1, 5_000_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, 'MAP_NORESERVE', 0))\nduckdb.sql('select sum(range) from range(100000)').fetchall()"
     ending = go("plain", source, memory_mb=400)
     assert ending.kind is None, ending
+
+
+FILES = """
+    import mmap, time
+    def look(file):
+        with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as seen:
+            sum(seen[::4096])
+            time.sleep(0.3)
+    with open("big", "w+b") as file:
+        for n in range(400): file.write(b"x" * 1_000_000)
+        file.flush()
+        for n in range(3): look(file)
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_pages_of_mapped_files_are_not_what_a_check_holds(go, way):
+    ending = go(way, "1", textwrap.dedent(FILES), "2", memory_mb=300)
+    assert ending.kind is None, ending
+    assert ending.resources["peak_memory_mb"] < 200
+
+
+def test_shared_memory_is(go):
+    source = "from multiprocessing.shared_memory import SharedMemory\nx = SharedMemory(create=True, size=400_000_000)\ntry:\n    for n in range(0, 400_000_000, 4096): x.buf[n] = 1\nfinally: x.unlink()\nimport time; time.sleep(1)"
+    ending = go("forked", "1", source, memory_mb=300)
+    assert ending.kind == "memory", ending
+
+
+def test_children_that_share_what_a_kernel_holds_cost_it_nothing(go):
+    source = "pids = [os.fork() or (time.sleep(1), os._exit(0)) for n in range(4)]\nfor pid in pids: os.waitpid(pid, 0)"
+    ending = go("plain", HOLD.format(300 * MB) + "import os, time; time.sleep(0.5)", source, "1", memory_mb=450)
+    assert ending.kind is None, ending
+    assert ending.resources["peak_memory_mb"] < 450
 
 
 def test_a_death_that_is_not_ours_keeps_its_words(go):

@@ -9,8 +9,11 @@ from pathlib import Path
 import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from project import prodnb, write_project, write_template
+from shared import shared_data
+from test_grouped import nasty
 
 from prodnb import once
 from prodnb.archive import open_archive, read_json
@@ -22,6 +25,7 @@ from prodnb.once import counted_once, environment_of, prepare, used_by
 from prodnb.profile import profile
 from prodnb.quality import check_quality
 from prodnb.settings import load_settings
+from prodnb.tables import open_table
 
 MORE = "current = current.parquet\ncategorical = k\nignore = z\n"
 
@@ -89,13 +93,13 @@ def test_results_are_equal_and_counted_once(folder, tmp_path, counting, in_run, 
         return [quality.to_dict(), drift.to_dict()]
 
     first = both()
-    assert counting == {"profile": 2, "lean": 2}
+    assert counting == {"profile": 2, "lean": 1}  # the lean profile of the reference is cut from the full one
     again = both()
-    assert counting == {"profile": 2, "lean": 2}
+    assert counting == {"profile": 2, "lean": 1}
     assert len(kept(tmp_path)) == 4
     monkeypatch.delenv(once.FOLDER)
     without = both()
-    assert counting == {"profile": 4, "lean": 4}
+    assert counting == {"profile": 4, "lean": 3}
     assert json.dumps(first) == json.dumps(again) == json.dumps(without)
 
 
@@ -115,8 +119,68 @@ def test_other_arguments_are_another_count(tmp_path, counting, in_run):
     profile(reference, portable=True)
     profile(reference, like=known)
     lean_profile(reference)
-    assert counting == {"profile": 5, "lean": 1}
-    assert len(kept(tmp_path)) == 6
+    assert counting == {"profile": 5, "lean": 0}
+    lean_profile(reference, min_level_rows=7)
+    lean_profile(reference, like=known)
+    assert counting == {"profile": 6, "lean": 1}
+    assert len(kept(tmp_path)) == 9
+
+
+def in_a_run(table, folder, monkeypatch):
+    """Make a table a whole input of a run."""
+    prepare(folder, "", [])
+    for name, value in environment_of(folder, "first").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(once, "_WHOLE", {table.op(): ("reference", "ab")})
+
+
+def counted_apart_and_in_a_run(table, folder, monkeypatch, columns=None):
+    """The lean profile counted on its own, the one that is cut from the full one, and the full ones in both ways."""
+    monkeypatch.delenv(once.FOLDER, raising=False)
+    alone, whole = lean_profile(table, columns=columns), profile(table)
+    in_a_run(table, folder, monkeypatch)
+    return alone, lean_profile(table, columns=columns), whole, profile(table)
+
+
+REAL = (
+    "nycflights13/flights.parquet",
+    "adult/adult.parquet",
+    "diamonds/diamonds.parquet",
+    "bike_sharing/day.parquet",
+    "bike_sharing/hour.parquet",
+    "elec2/elec2.parquet",
+    "noaa_rain/noaa_rain.parquet",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_a_lean_profile_that_is_cut_from_a_full_one_is_the_same_on_real_data(name, tmp_path, monkeypatch, counting):
+    table = open_table(shared_data(name))
+    alone, cut, whole, own = counted_apart_and_in_a_run(table, tmp_path / "counted", monkeypatch)
+    assert counting == {"profile": 2, "lean": 1}
+    assert cut.to_json() == alone.to_json()
+    assert own.to_json() == whole.to_json()
+
+
+@pytest.mark.parametrize("case", ["nasty", "no rows", "one row", "no values", "some columns"])
+def test_a_lean_profile_that_is_cut_from_a_full_one_is_the_same(case, tmp_path, monkeypatch, counting):
+    made = nasty(np.random.default_rng(0), 400)
+    hollow = pa.table({c: pa.nulls(5, made.schema.field(c).type) for c in made.column_names})
+    few = {"no rows": made.slice(0, 0), "one row": made.slice(0, 1), "no values": hollow}.get(case, made)
+    columns = made.column_names[::2] if case == "some columns" else None
+    alone, cut, whole, own = counted_apart_and_in_a_run(open_table(few), tmp_path / "counted", monkeypatch, columns)
+    assert counting == {"profile": 2, "lean": 1}
+    assert cut.to_json() == alone.to_json()
+    assert own.to_json() == whole.to_json()
+
+
+def test_where_fewer_columns_draw_another_sample_the_lean_profile_is_counted_on_its_own(tmp_path, monkeypatch, counting):
+    rng = np.random.default_rng(0)
+    table = open_table(pd.DataFrame({c: rng.normal(size=120_000) for c in "abc"}))
+    alone, inside, *_ = counted_apart_and_in_a_run(table, tmp_path / "counted", monkeypatch, ["a", "b"])
+    assert inside.to_json() == alone.to_json()
+    assert counting == {"profile": 2, "lean": 2}
 
 
 DERIVED = {

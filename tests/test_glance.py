@@ -36,6 +36,28 @@ def test_a_name_is_no_pattern(tmp_path, name):
     assert (seen.columns, seen.rows) == (["a"], 2)
 
 
+def test_a_table_opens_files_and_folders_whose_names_hold_signs_of_patterns(tmp_path):
+    inside = tmp_path / "shop [1]"
+    (inside / "old [a]").mkdir(parents=True)
+    for n in (1, 2):
+        FRAMES["plain"].to_parquet(inside / "old [a]" / f"a[{n}].parquet")
+    pd.DataFrame({"b": [1]}).to_parquet(inside / "a1.parquet")
+    assert open_table("old [a]/a[1].parquet", folder=inside).count().execute() == 3
+    assert open_table("old [a]/*.parquet", folder=inside).count().execute() == 6
+    assert open_table("a?.parquet", folder=inside).columns == ("b",)
+
+
+def test_a_damaged_arrow_schema_is_left_to_whoever_opens_the_table(tmp_path):
+    FRAMES["plain"].to_parquet(tmp_path / "t.parquet")
+    whole = (tmp_path / "t.parquet").read_bytes()
+    at = whole.index(b"ARROW:schema") + 12
+    for place in (at + 8, at + 40, at + 200):
+        (tmp_path / "t.parquet").write_bytes(whole[:place] + b"\x7f\x01" + whole[place + 2 :])
+        assert glance("t.parquet", tmp_path) is None
+        with pytest.raises(InputError, match=r"t\.parquet"):
+            open_table("t.parquet", folder=tmp_path)
+
+
 def test_columns_of_one_name_are_refused(tmp_path):
     pd.DataFrame([[1, 2]], columns=["a", "A"]).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(InputError, match="differ only in case"):

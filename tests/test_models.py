@@ -221,6 +221,27 @@ def test_onnx_regression(tmp_path):
     refused(lambda: model.score(FRAME), "predict of the model raised")
 
 
+def test_the_fingerprint_of_an_onnx_model_covers_the_files_of_its_weights(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from prodnb.models import digest_model_file, model_files
+
+    def write(weight, location):
+        held = onnx.numpy_helper.from_array(np.full((2, 1), weight, np.float32), "W")
+        shapes = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [None, k]) for n, k in (("X", 2), ("Y", 1))]
+        graph = onnx.helper.make_graph([onnx.helper.make_node("MatMul", ["X", "W"], ["Y"])], "g", shapes[:1], shapes[1:], [held])
+        made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+        (tmp_path / location).unlink(missing_ok=True)
+        onnx.save_model(made, str(tmp_path / "m.onnx"), save_as_external_data=True, location=location, size_threshold=0)
+        return digest_model_file(tmp_path / "m.onnx")
+
+    for location in ("m.onnx.data", "w" * 200):
+        first, again, other = (write(weight, location) for weight in (1.0, 1.0, 5.0))
+        assert first == again != other
+        assert [f.name for f in model_files(tmp_path / "m.onnx")] == ["m.onnx", location]
+    (tmp_path / location).unlink()
+    assert digest_model_file(tmp_path / "m.onnx")["digest"] == ""
+
+
 def test_onnx_without_the_extra(tmp_path, monkeypatch):
     (tmp_path / "m.onnx").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)

@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import sqlite3
 from dataclasses import replace
 from importlib.metadata import distributions
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
+import duckdb
 import jsonschema
 import pandas as pd
 import pytest
@@ -16,13 +18,14 @@ from project import KERNEL, prodnb, showing, write_project, write_template
 
 import prodnb.plan as planning
 import prodnb.run as running
-from prodnb.archive import read_json, summary
+from prodnb.archive import load_run, read_json, summary
+from prodnb.deliver import _metrics
 from prodnb.errors import ArchiveError, TemplateError
 from prodnb.forking import Forking
 from prodnb.gate import junit, markdown
 from prodnb.history import past_records
 from prodnb.plan import plan_run
-from prodnb.record import Record, read_record, sha256
+from prodnb.record import Record, canonical, read_record, sha256
 from prodnb.report import render_report
 from prodnb.reuse import changed
 from prodnb.run import run_checks
@@ -136,6 +139,8 @@ def test_the_second_run_takes_over_and_says_so(folder, ran):
             later.archive, later.run, later.records
         ).replace("&#45;", "-")
         assert b'timestamp="2026-01-01' in junit(later.run, later.records, later.settings)
+        assert junit(later.run, later.records, later.settings).count(b'time="7.000"') == 0  # its notebook did not run now
+        assert [_metrics(done.records)["looks/seconds"] for done in (first, later)] == [7.0, 0.0]
     assert verify(first.archive) == ([], 3)
 
 
@@ -191,7 +196,7 @@ def _python(folder, patch):
 
 
 def _machine(folder, patch):
-    patch.setattr(planning.os, "cpu_count", lambda: 99)
+    patch.setattr(planning, "cpus", lambda: 99)
 
 
 def _library(folder, patch):
@@ -269,6 +274,37 @@ def test_a_template_that_is_never_taken_over_may_write_what_a_parameter_names(fo
     assert run_checks(plan).records[0].outcome == "passed"
 
 
+NAMED = {
+    "a folder": "rules",
+    "a folder in a folder": "rules/deep",
+    "a pattern": "rules/**/*.yml",
+    "a list": "none.yml, rules/deep/a.yml",
+    "a table of a file": "rules/deep/a.yml::t",
+}
+
+
+@pytest.mark.parametrize("how", NAMED)
+def test_what_a_parameter_names_counts(folder, ran, how):
+    (folder / "rules" / "deep").mkdir(parents=True)
+    (folder / "rules" / "deep" / "a.yml").write_text("a > 0")
+    edit(folder / "settings.ini", "limit = 2", f"file = {NAMED[how]}")
+    run(folder)
+    assert run(folder)[1] == {}
+    (folder / "rules" / "deep" / "a.yml").write_text("a > 1")
+    assert run(folder)[1] == {"looks": "what file names changed"}
+    (folder / "rules" / "deep" / "b.yml").write_text("")
+    again = run(folder)[1]
+    assert again == ({} if how in ("a list", "a table of a file") else {"looks": "what file names changed"})
+
+
+@pytest.mark.parametrize("text", ["s3://store/rules.yml", "models:/m@prod", "own:rules", "."])
+def test_what_lies_elsewhere_has_no_fingerprint(folder, ran, text):
+    (folder / "own.py").write_text("def rules(): ...")
+    edit(folder / "settings.ini", "limit = 2", f"file = {text}")
+    run(folder)
+    assert run(folder)[1] == {"looks": "what file names has no fingerprint"}
+
+
 def test_a_long_text_is_no_file(folder, ran):
     edit(folder / "settings.ini", "limit = 2", f"file = {'a' * 300}")
     run(folder)
@@ -276,9 +312,9 @@ def test_a_long_text_is_no_file(folder, ran):
 
 
 def test_a_file_that_cannot_be_read_has_no_fingerprint(folder, ran, monkeypatch):
-    from prodnb import reuse
+    from prodnb import alongside
 
-    real = reuse.hash_files
+    real = alongside.hash_files
 
     def refuse(files, root):
         if (folder / "rules.txt") in files:
@@ -287,7 +323,7 @@ def test_a_file_that_cannot_be_read_has_no_fingerprint(folder, ran, monkeypatch)
 
     (folder / "rules.txt").write_text("a > 0")
     edit(folder / "settings.ini", "limit = 2", "file = rules.txt")
-    monkeypatch.setattr(reuse, "hash_files", refuse)
+    monkeypatch.setattr(alongside, "hash_files", refuse)
     run(folder)
     assert run(folder)[1] == {"looks": "the file file has no fingerprint"}
 
@@ -299,15 +335,106 @@ def test_an_input_that_is_replaced_before_the_start_is_not_archived_under_its_ol
         run_checks(plan)
 
 
+def test_code_that_is_edited_during_a_run_costs_the_reuse_and_not_the_run(folder, ran):
+    plan = plan_run(load_settings(folder / "settings.ini"), ["looks"])
+    (folder / "mine.py").write_text("limit = 3\n")
+    assert run_checks(plan).run.id
+    assert run(folder)[1] == {"looks": "the project's own modules changed"}
+    assert run(folder)[1] == {}
+
+
 def test_the_projects_own_modules_count(folder, ran):
     (folder / "mine").mkdir()
     (folder / "mine" / "__init__.py").write_text("")
     (folder / "own.py").write_text("x = 1")
     run(folder)
-    for name in ("own.py", "mine/__init__.py", "mine/more.py"):
+    (folder / "parts").mkdir()
+    for name in ("own.py", "mine/__init__.py", "mine/more.py", "mine/towns.json", "parts/without_init.py"):
         assert run(folder)[1] == {}
         (folder / name).write_text("x = 2")
         assert run(folder)[1] == {"looks": "the project's own modules changed"}
+
+
+def test_code_that_is_installed_in_place_counts(folder, ran, tmp_path_factory, monkeypatch):
+    from prodnb import alongside
+
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    place = elsewhere / "lib"
+    (place / "pkg").mkdir(parents=True)
+    (place / "pkg" / "__init__.py").write_text("x = 1")
+    told = SimpleNamespace(read_text=lambda n: json.dumps({"url": place.as_uri(), "dir_info": {"editable": True}}))
+    for plant in ("a package says so", "a line of a .pth file", "PYTHONPATH"):
+        with monkeypatch.context() as patch:
+            site = elsewhere / plant / "site-packages"
+            site.mkdir(parents=True)
+            patch.setattr(alongside.sys, "path", [*alongside.sys.path, str(site)])
+            said = [told] * plant.startswith("a package")
+            patch.setattr(alongside, "distributions", lambda said=said: said)
+            if ".pth" in plant:
+                (site / "pkg.pth").write_text(f"# of pkg\n{place}\n")
+            if plant == "PYTHONPATH":
+                patch.setenv("PYTHONPATH", str(place))
+            assert place.resolve() in alongside.folders_in_place(), plant
+            run(folder)
+            assert run(folder)[1] == {}
+            (place / "pkg" / "__init__.py").write_text(f"x = {plant!r}")
+            assert run(folder)[1] == {"looks": "the modules that are installed in place changed"}
+            (place / "more.py").unlink(missing_ok=True)
+            patch.setattr(alongside, "MOST_FILES", 0)
+            assert run(folder)[1]["looks"].endswith("no fingerprint")
+
+
+@pytest.mark.parametrize("suffix", ["duckdb", "sqlite"])
+@pytest.mark.parametrize("change", ["types", "order", "a view", "nothing"])
+def test_a_table_of_a_database_file(folder, tmp_path_factory, change, suffix):
+    from prodnb.reuse import _input_digest
+
+    rows = "SELECT CAST(value AS BIGINT) AS a, CAST(value % 2 AS VARCHAR) AS b FROM plain"
+    turned = {"types": rows.replace("AS BIGINT", "AS INTEGER"), "order": f"{rows} ORDER BY value DESC"}.get(change, rows)
+    found = []
+    for sql in (rows, turned):
+        place = tmp_path_factory.mktemp("place")
+        _database(place / f"t.{suffix}", "VIEW" if change == "a view" else "TABLE", sql)
+        shutil.copy(folder / "settings.ini", place)
+        edit(place / "settings.ini", "= reference.parquet", f"= t.{suffix}::t")
+        found.append(planning.fingerprints(load_settings(place / "settings.ini"))[0])
+    old, new = found
+    assert old["digest"] == new["digest"]
+    same = _input_digest(old, False) == _input_digest(new, False)
+    if change == "a view":  # it may read other files, and has no order of its own
+        assert (_input_digest(old, False), "exact" in old) == ("", False)
+    elif suffix == "sqlite" and change in ("nothing", "types"):  # it has one type of whole numbers
+        assert same
+    elif change != "nothing":  # two files of DuckDB with the same rows may differ in other bytes
+        assert not same
+    if suffix == "duckdb":
+        assert (old["types"] != new["types"]) == (change == "types")
+
+
+def _database(file, kind, sql):
+    numbers = "CREATE TABLE plain AS WITH RECURSIVE r(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM r WHERE value < 9) SELECT * FROM r"
+    con = duckdb.connect(str(file)) if file.suffix == ".duckdb" else sqlite3.connect(file)
+    for statement in (numbers, f"CREATE {kind} t AS {sql}"):
+        con.execute(statement)
+    con.commit()
+    con.close()
+
+
+@pytest.mark.parametrize("engine", ["trino", "polars"])
+def test_a_table_without_a_known_order_has_no_fingerprint_for_this(engine):
+    from prodnb.reuse import _input_digest
+
+    row = {
+        "role": "reference",
+        "location": f"{engine}://host::t",
+        "algorithm": "sum of SHA-256 of rows as JSON, DuckDB 2",
+        "digest": "ab",
+    }
+    assert _input_digest(row, False) == ""
+    assert _input_digest({**row, "exact": "cd"}, False) != _input_digest({**row, "exact": "ef"}, False)
+    assert _input_digest({**row, "exact": "cd", "types": "x"}, False) != _input_digest(
+        {**row, "exact": "cd", "types": "y"}, False
+    )
 
 
 def test_a_template_that_sets_a_forbidding_parameter_itself(folder, ran):
@@ -326,15 +453,25 @@ def test_a_table_from_a_function_is_never_taken_for_the_same(folder, ran):
     assert run(folder)[1] == {"looks": "reference has no fingerprint"}
 
 
-def test_rows_ahead_of_the_clock_forbid_it(folder, ran, monkeypatch):
+WORDS = {
+    "ahead of the clock": "rows of it lie ahead of the clock, so its result depends on the day",
+    "far beyond the rest": "rows of it lie far beyond the rest and were not looked at, so its result may not stand",
+    True: "rows of it lie ahead of the clock or far beyond the rest, so its result depends on the day",
+}
+
+
+@pytest.mark.parametrize(("where", "why"), WORDS.items())
+def test_rows_that_cannot_be_yet_forbid_it(folder, ran, monkeypatch, where, why):
     real = CheckResult.to_dict
-    state = {"state": {"rests_on_the_day": True}}
+    state = {"state": {"rests_on_the_day": where}}
     monkeypatch.setattr(CheckResult, "to_dict", lambda self: real(self) | state)
     run(folder)
-    assert run(folder)[1] == {"looks": "rows of it lie ahead of the clock, so its result depends on the day"}
+    assert run(folder)[1] == {"looks": why}
 
 
-@pytest.mark.parametrize(("at", "rests"), [("2024-01-20", None), ("2099-12-31", True)])
+@pytest.mark.parametrize(
+    ("at", "rests"), [("2024-01-20", None), ("2099-12-31", "ahead of the clock"), ("2025-08-01", "far beyond the rest")]
+)
 def test_a_watch_says_that_its_result_rests_on_the_day(at, rests):
     from prodnb.inputs import Roles
     from prodnb.watch import check_watch
@@ -342,7 +479,7 @@ def test_a_watch_says_that_its_result_rests_on_the_day(at, rests):
     frame = pd.DataFrame({"at": pd.date_range("2024-01-01", periods=400, freq="h"), "x": [0.0, 1.0, 2.0, 3.0] * 100})
     late = pd.DataFrame({"at": pd.to_datetime([at]), "x": [1.0]})
     done = check_watch(frame[:200], pd.concat([frame[200:], late]), roles=Roles(time="at"))
-    assert done.state.get("rests_on_the_day") is rests
+    assert done.state.get("rests_on_the_day") == rests
 
 
 def test_models(folder, ran):
@@ -397,9 +534,11 @@ def test_an_input_without_a_fingerprint_is_never_taken_for_the_same(folder, ran,
 def test_a_changed_password_runs_it_again_though_no_record_holds_it(folder, ran):
     edit(folder / "settings.ini", "limit = 2", "day = postgres://ann:secret1@host/db")
     write_template(folder, "looks", [showing("looks")], PARAMETERS, reuse=True)
-    run(folder)
+    first, _ = run(folder)
     edit(folder / "settings.ini", "secret1", "secret2")
-    assert run(folder)[1] == {"looks": "parameter day changed"}
+    again, why = run(folder)
+    assert why == {"looks": "what day names has no fingerprint"}
+    assert changed(first.records[0].basis, again.records[0].basis).startswith("parameter day")
     assert not any(b"secret" in f.read_bytes() for f in (folder / "archive").rglob("*") if f.is_file())
 
 
@@ -499,9 +638,28 @@ def test_verify_finds_a_broken_pointer(folder, ran, how):
 def test_a_record_cannot_lie_about_its_original(folder, ran):
     run(folder)
     record = run(folder)[0].records[0]
-    for wrong in ({"reused": {"run": "x"}}, {"started": "2027-01-01"}):
+    kept = record.reused
+    forms = [{**kept, "run": "../../x"}, {**kept, "run": None}, {**kept, "record": "ab"}, {}, {**kept, "more": "x"}]
+    for wrong in ({"reused": {"run": "x"}}, {"started": "2027-01-01"}, *({"reused": form} for form in forms)):
         with pytest.raises(ArchiveError):
             replace(record, id="", **wrong)
+
+
+def test_verify_names_a_pointer_that_is_none(folder, ran):
+    run(folder)
+    done, _ = run(folder)
+    file = folder / "archive" / "runs" / done.run.id / "records" / "looks.json"
+    data = json.loads(file.read_text())
+    data["reused"]["run"] = "../x"
+    data["id"] = sha256(canonical({k: v for k, v in data.items() if k != "id"}))
+    file.write_text(json.dumps(data))
+    held = load_run(done.archive, done.run.id)
+    files = {**held.files, "records/looks.json": sha256(file.read_bytes())}
+    entries = [{**entry, "id": data["id"]} for entry in held.records]
+    sealed = replace(held, files=files, records=entries, digest="")
+    (file.parent.parent / "run.json").write_text(json.dumps(sealed.to_dict()))
+    findings, _ = verify(done.archive)
+    assert [(f.run, f.file) for f in findings] == [(done.run.id, "records/looks.json")]
 
 
 def test_a_record_without_the_new_fields_keeps_its_id(folder, ran):
