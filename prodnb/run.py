@@ -181,16 +181,17 @@ def run_checks(
     write_deliveries(archive, run.id, deliveries)
     return Finished(run, records, archive, settings, deliveries)
 
-# %% ../nbs/560_run.ipynb #f388681c
+# %% ../nbs/560_run.ipynb #a2119645
 def _at_rest(plan: Plan) -> Plan:
     """Refuse a run during which its inputs or its settings changed: nobody could say what it was about.
 
-    Code that was edited meanwhile may not have been used: the run stands, but no later run takes it over.
+    Code that was edited meanwhile may not have been used: the run stands, but no later run takes it over. A file that was not there before
+    is what a check wrote.
     """
     settings = plan.settings
     moved = input_stamps(settings) != plan.stamps and fingerprints(settings, trust=plan.trust) != list(plan.inputs)
     now = {name: plan.basis(template) for name, template in plan.to_run.items() if template.reuse}
-    other = {key for name, new in now.items() for key in {*plan.bases[name], *new} if plan.bases[name].get(key) != new.get(key)}
+    other = {key for name, new in now.items() for key, old in plan.bases[name].items() if new.get(key) != old}
     told = sorted(other - set(EDITED))
     if moved or told or load_settings(settings.file, settings.overrides).digest != settings.digest:
         what = "an input" if moved else " and ".join(told) if told else settings.file.name

@@ -265,6 +265,19 @@ def test_a_file_that_changes_during_the_run_is_not_sealed_under_its_new_digest(f
         run_checks(plan)
 
 
+def test_a_check_may_write_the_file_that_a_parameter_names_and_is_not_taken_over_then(folder, ran):
+    write_template(folder, "looks", [showing("looks")], 'cases: str = ""  # where to write them\n', reuse=True, unless=["cases"])
+    edit(folder / "settings.ini", "limit = 2", "cases = cases.json")
+    plan = plan_run(load_settings(folder / "settings.ini"), ["looks"])
+    (folder / "cases.json").write_text("{}")
+    assert run_checks(plan).records[0].outcome == "passed"
+    assert "cases" in run(folder)[1]["looks"]
+    plan = plan_run(load_settings(folder / "settings.ini"), ["looks"])
+    (folder / "cases.json").write_text("{1}")
+    with pytest.raises(Exception, match="the file cases changed"):
+        run_checks(plan)
+
+
 def test_a_template_that_is_never_taken_over_may_write_what_a_parameter_names(folder, ran):
     (folder / "rules.txt").write_text("a > 0")
     edit(folder / "settings.ini", "limit = 2", "file = rules.txt")
