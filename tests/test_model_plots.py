@@ -5,13 +5,10 @@ import json
 import matplotlib.pyplot as plt
 import pytest
 
-from prodnb.model_plots import plot_contributions, plot_cost, plot_importance, plot_importance_change, plot_latency
+from prodnb.model_plots import plot_cost, plot_latency
 from prodnb.verdict import CheckResult, Limit, Statistic, judge, skip
 
 PLOTS = {
-    "Importance": plot_importance,
-    "Importance in reference and current": plot_importance_change,
-    "Contribution by value": plot_contributions,
     "Latency": plot_latency,
     "Cost of a month": plot_cost,
 }
@@ -19,32 +16,6 @@ ODD = ["plain", "a $b$ c", "<script>", "x" * 90, "wind\nspeed", "100 %", "emoji 
 
 
 def rows(title, names):
-    if title == "Importance":
-        return [
-            {
-                "feature": n,
-                "contribution": 0.5,
-                "low": 0.4,
-                "high": 0.6,
-                "permutation": 0.1,
-                "permutation_low": -0.1,
-                "permutation_high": 0.3,
-            }
-            for n in names
-        ]
-    if title == "Importance in reference and current":
-        values = {
-            f"{w}_{k}": v
-            for w in ("reference", "current")
-            for k, v in (("contribution", 0.5), ("low", 0.4), ("high", 0.6), ("share", 0.1))
-        }
-        return [{"feature": n, **values} for n in names]
-    if title == "Contribution by value":
-        return [
-            {"feature": f, "value": v, "n": 9, "q10": -1, "q25": 0, "q50": 0.5, "q75": 1, "q90": 2}
-            for f in names
-            for v in names[:3]
-        ]
     if title == "Latency":
         return [{"quantile": q, "ms": 2.0, "low": 1.0, "high": 4.0, "bounded": q < 0.99, "calls": 200} for q in (0.5, 0.95, 0.99)]
     return [{"item": n, "amount": "12.50", "currency": "EUR", "period": "month"} for n in names]
@@ -79,7 +50,7 @@ def test_plots_need_nothing_but_the_archived_json():
 
 
 def test_bars_have_the_length_of_the_table():
-    table = [{"feature": f, "contribution": v, "low": v, "high": v} for f, v in (("a", 3.0), ("b", 1.0))]
-    fig = plot_importance(CheckResult("check", [skip("x")], {"Importance": table}))
+    table = [{"item": i, "amount": a, "currency": "EUR", "period": "month"} for i, a in (("a", "3.0"), ("b", "1.0"))]
+    fig = plot_cost(CheckResult("check", [skip("x")], {"Cost of a month": table}))
     assert [bar.get_width() for bar in fig.axes[0].patches] == [3.0, 1.0]
     plt.close(fig)
