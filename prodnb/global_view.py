@@ -71,7 +71,7 @@ def _related(groups: Related, found: Explanation, drops: Sequence[Mapping[str, A
     _, table = related_verdicts(groups, found, drops=drops, seed=seed)
     return Part(tables={"Related features": table}, notes=[related_words(groups)])
 
-# %% ../nbs/395_global_view.ipynb #7dcdf238
+# %% ../nbs/395_global_view.ipynb #793ee220
 LEADING = 6  # features whose values are looked into
 
 
@@ -102,10 +102,13 @@ def _outputs(asked: Material, found: Explanation) -> list[str]:
     )
 
 
-def _effects(asked: Material, leading: Sequence[str], names: Sequence[str], seed: int, seconds: float) -> Part:
+def _effects(
+    asked: Material, leading: Sequence[str], names: Sequence[str], columns: Sequence[str], seed: int, seconds: float
+) -> Part:
     options = {"current": asked.now, "scale": asked.explainer.scale, "seed": seed}
+    cohorts, _ = find_cohorts(asked.drawn.explained, columns, like=asked.drawn.explained)
     lines, curves = accumulated_effects(
-        asked.explainer.predict, asked.rows, leading, outputs=names, seconds=seconds / 2, **options
+        asked.explainer.predict, asked.rows, leading, outputs=names, cohorts=cohorts, seconds=seconds / 2, **options
     )
     pairs, strengths = interactions(asked.explainer.predict, asked.rows, leading, seconds=seconds / 2, **options)
     last = curves[-1]["output"] if curves else ""
@@ -121,7 +124,7 @@ def _for_whom(asked: Material, found: Explanation, columns: Sequence[str], seed:
     _, table = cohort_importance(found, cohorts, seed=seed)
     return Part(tables={"Importance by cohort": table}, notes=[f"Cohorts: {'; '.join(words)}."] if words else [])
 
-# %% ../nbs/395_global_view.ipynb #81d82691
+# %% ../nbs/395_global_view.ipynb #b38ed2b7
 def global_view(
     asked: Material, found: Explanation, *, cohorts: Sequence[str] = (), related: float = 0.7, seed: int, seconds: float
 ) -> Part:
@@ -149,7 +152,7 @@ def global_view(
         _related(groups, found, drops, seed),
         _for_whom(asked, found, cohorts or leading[:1], seed),
         _by_value(asked, found, leading),
-        _effects(asked, leading, _outputs(asked, found), seed, 0.5 * seconds),
+        _effects(asked, leading, _outputs(asked, found), cohorts, seed, 0.5 * seconds),
     ]
     return together(parts)
 

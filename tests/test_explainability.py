@@ -319,6 +319,14 @@ def test_cases_of_the_reference_carry_their_own_ids(tmp_path):
     assert all(case["values"]["a"] == pytest.approx(frame.set_index("key").a[name]) for name, case in told.items())
 
 
+def test_effects_and_importance_are_told_by_cohort():
+    tables = quick(FITTED, cohorts=["d"]).tables
+    parts = {row["data"] for row in tables["Accumulated effects"]}
+    assert "reference" in parts
+    assert any(part.startswith("d: ") for part in parts)
+    assert parts - {"reference"} <= {row["cohort"] for row in tables["Importance by cohort"]}
+
+
 def test_current_rows_that_are_none_are_not_passed_over():
     assert only(quick(FITTED, current=FRAME.head(0)), "importance_change").outcome == "unknown"
 
