@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['REASONS', 'BLOCKS', 'ExplanationLimits', 'check_explainability']
 
-# %% ../nbs/397_explainability.ipynb #f72b7a2b
+# %% ../nbs/397_explainability.ipynb #989e6602
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ from .importance import compare_importance, importance_table
 from .likely_leaks import LEAK_REASONS, leak_table, leak_verdicts, suspects
 from .opened import FIRST, MIN_ROWS, Material, open_rows
 from .permutation import MIN_LABELLED, affordable_rows, labelled_rows
+from .players import MixedColumns
 from .probe import threads
 from .reason_map import ReasonMap, read_reasons, unworded
 from .shapley import self_check
@@ -199,7 +200,7 @@ def _dominates(found: Explanation, limits: ExplanationLimits, seed: int) -> Verd
     edges = {"warn": min(limits.warn_top_share, limits.max_top_share), "fail": limits.max_top_share}
     return judge(statistic, Limit(**edges, reason=limits.why("warn_top_share", "max_top_share")))
 
-# %% ../nbs/397_explainability.ipynb #48431f9b
+# %% ../nbs/397_explainability.ipynb #252051ea
 @dataclass(frozen=True)
 class _Plan:
     """What is the same for all parts of the check."""
@@ -266,23 +267,28 @@ def check_explainability(
         free_target(case_file)
     edges, start = ExplanationLimits(reasons=reasons or {}, **limits), time.perf_counter()
     cohorts = list(cohorts or (roles.sensitive if roles else ()))
-    options = {
-        "rows": rows,
-        "background": background,
-        "labelled": importance_rows,
-        "more": cohorts,
-        "scale": scale,
-        "engine": engine,
-    }
-    with threads(1):  # many small calls: threads that wait for each other cost more than they give
-        try:
-            asked = open_rows(model, reference, current, roles=roles, **options, seed=seed, max_seconds=0.2 * max_seconds)
-        except TooSlow as e:
-            return _unknown(str(e))
+    options = {"rows": rows, "background": background, "labelled": importance_rows, "more": cohorts, "scale": scale}
+
+    def look(engine: str) -> CheckResult:
+        open_as = {**options, "engine": engine, "roles": roles, "seed": seed, "max_seconds": 0.2 * max_seconds}
+        asked = open_rows(model, reference, current, **open_as)
         if isinstance(asked, str):
             return _unknown(asked)
         words = read_reasons(reason_map, asked.explainer.features) if reason_map else unworded(asked.explainer.features)
         return _explained(asked, _Plan(edges, words, top, threshold, cohorts, case_file, seed, max_seconds, start))
+
+    with threads(1):  # many small calls: threads that wait for each other cost more than they give
+        try:
+            return look(engine)
+        except TooSlow as e:
+            return _unknown(str(e))
+        except MixedColumns as e:
+            if engine != "auto":
+                raise
+            sampled = look("sampled")
+            return replace(
+                sampled, notes=[f"Sampled, because an exact engine cannot tell columns apart: {e.found}.", *sampled.notes]
+            )
 
 
 def _unknown(why: str, notes: Sequence[str] = ()) -> CheckResult:

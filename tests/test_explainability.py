@@ -10,7 +10,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.svm import LinearSVC
 
 from prodnb.errors import InputError, ProdnbError
@@ -317,6 +317,22 @@ def test_cases_of_the_reference_carry_their_own_ids(tmp_path):
     told = {c["id"]: c for c in cases}
     assert len(told) == len(cases)
     assert all(case["values"]["a"] == pytest.approx(frame.set_index("key").a[name]) for name, case in told.items())
+
+
+def _b_falls_back_to_a(frame):
+    return frame.assign(b=frame.b.fillna(frame.a))
+
+
+def test_columns_that_mix_only_in_current_rows_are_sampled_and_it_is_said():
+    names, later = ["a", "b", "d"], FRAME.head(120).assign(b=np.nan)
+    model = make_pipeline(FunctionTransformer(_b_falls_back_to_a), LogisticRegression()).fit(FRAME[names], FRAME.y)
+    known = Roles(target="y", features=names)
+    assert not any("Sampled" in note for note in quick(model, FRAME, FRAME.head(120), roles=known, rows=40, background=40).notes)
+    result = quick(model, FRAME, later, roles=known, rows=40, background=40)
+    assert result.notes[0].startswith("Sampled, because")
+    assert only(result, "additivity_error").outcome == "passed"
+    with pytest.raises(InputError, match="sampled"):
+        quick(model, FRAME, later, roles=known, rows=40, background=40, engine="exact")
 
 
 def test_effects_and_importance_are_told_by_cohort():
