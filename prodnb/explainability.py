@@ -5,15 +5,12 @@
 # %% auto #0
 __all__ = ['REASONS', 'BLOCKS', 'ExplanationLimits', 'check_explainability']
 
-# %% ../nbs/397_explainability.ipynb #989e6602
+# %% ../nbs/397_explainability.ipynb #7907cf7e
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pandas as pd
 
 from prodnb.attribution_drift import (
     ATTRIBUTION_REASONS,
@@ -36,7 +33,7 @@ from prodnb.explanation_quality import (
 from .global_view import Part, global_view, together
 from .importance import compare_importance, importance_table
 from .likely_leaks import LEAK_REASONS, leak_table, leak_verdicts, suspects
-from .opened import FIRST, MIN_ROWS, Material, open_rows
+from .opened import FIRST, MIN_ROWS, Material, open_rows, times
 from .permutation import MIN_LABELLED, affordable_rows, labelled_rows
 from .players import MixedColumns
 from .probe import threads
@@ -127,7 +124,7 @@ def _faithful(asked: Material, found: Explanation, limits: ExplanationLimits, se
     verdicts = [v for v in verdicts if v.statistic.name != "unrepeated_cases" or v.outcome != "passed"]
     return Part(verdicts, {"Quality of the explanations": quality_table(gaps, stable, seed=seed)})
 
-# %% ../nbs/397_explainability.ipynb #5e771dd9
+# %% ../nbs/397_explainability.ipynb #2d13578d
 def _moved(asked: Material, found: Explanation, later: Explanation | None, limits: ExplanationLimits, seed: int) -> Part:
     name = "importance_change"
     if later is None and asked.current is None:
@@ -153,17 +150,11 @@ def _blocks(asked: Material, n: int, m: int) -> tuple[dict[str, Any], str]:
     """Blocks of time that rows are compared in, where there is a time column and these rows make enough of them."""
     if asked.time is None or asked.current is None or asked.time not in asked.current.columns:
         return {}, "Attribution drift takes the rows as independent of each other."
-    found = time_blocks(*(_times(frame[asked.time].head(k)) for frame, k in ((asked.drawn.explained, n), (asked.current, m))))
+    found = time_blocks(*(times(frame[asked.time].head(k)) for frame, k in ((asked.drawn.explained, n), (asked.current, m))))
     if isinstance(found, str):
         return {}, f"Attribution drift takes the rows as independent of each other: {found}."
     before, now, words = found
     return {"reference_blocks": before, "current_blocks": now}, f"Attribution drift: {words}."
-
-
-def _times(values: pd.Series) -> np.ndarray:
-    if pd.api.types.is_numeric_dtype(values):
-        return values.to_numpy(float, na_value=np.nan)
-    return pd.to_datetime(values, utc=True, errors="coerce").dt.tz_localize(None).to_numpy()
 
 # %% ../nbs/397_explainability.ipynb #31e10b7b
 def _leak(asked: Material, found: Explanation, limits: ExplanationLimits, seed: int, seconds: float) -> Part:
