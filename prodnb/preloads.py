@@ -105,7 +105,7 @@ def is_library(module: str, local: Iterable[str] = ()) -> bool:
     place = spec and (spec.origin or next(iter(spec.submodule_search_locations or []), None))
     return bool(place) and os.path.realpath(place).startswith(tuple(f"{folder}{os.sep}" for folder in _site_folders()))
 
-# %% ../nbs/505_preloads.ipynb #69daf677
+# %% ../nbs/505_preloads.ipynb #c6cba560
 NOT_ALWAYS = (
     "onnx",
     "onnxruntime",
@@ -115,7 +115,11 @@ NOT_ALWAYS = (
     "papermill",
     "nbconvert",
     "nbformat",
-)  # for some models, tables, surfaces
+    "shap",
+    "treelite",
+    "xgboost",
+    "catboost",
+)  # for some models, tables, surfaces; XGBoost starts threads when it is imported
 AT_FIRST_USE = {  # library -> what it imports when it is first used
     "ibis": ("ibis.backends.duckdb", "ibis.backends.sql.compilers.duckdb", "sqlglot.dialects.duckdb", "sqlglot.optimizer"),
     "matplotlib": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "PIL.PngImagePlugin"),

@@ -22,7 +22,7 @@ from prodnb.budget import cpus
 from prodnb.forked import START, ForkedProcess, start_server
 from prodnb.kernels import execute
 from prodnb.plan import plan_run
-from prodnb.preloads import set_too_late
+from prodnb.preloads import preloads, set_too_late
 from prodnb.run import run_checks
 from prodnb.settings import load_settings
 from prodnb.warm import start_warm, stop_warm, warm_servers
@@ -229,3 +229,9 @@ def test_a_run_that_is_stopped_while_it_is_planned_ends_with_two(tmp_path):
 def test_as_many_at_a_time_as_processors_may_be_used(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
     assert cpus() == 1
+
+
+def test_what_some_models_only_need_is_not_preloaded():
+    found = preloads([Path(__file__).parents[1] / "templates" / "explainability.ipynb"])
+    assert "prodnb.explainability" in found
+    assert not {m.partition(".")[0] for m in found} & {"xgboost", "catboost", "treelite", "shap", "lightgbm"}
