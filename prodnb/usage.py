@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-# %% ../nbs/501_usage.ipynb #2835b2d0
+# %% ../nbs/501_usage.ipynb #060868f5
 MB = 1_000_000
 
 
@@ -59,8 +59,9 @@ def held_bytes(process: Process) -> int:
     not tell these apart, with them; resident memory where all that is secret.
     """
     found = _numbers(f"/proc/{process.pid}/smaps_rollup")
-    if "Pss" not in found:
-        return process.resident
+    if "Pss" not in found:  # secret, or it ended since it was seen
+        now = read_process(process.pid)
+        return now.resident if now and now.born == process.born else 0
     held = found["Pss_Anon"] + found.get("Pss_Shmem", 0) if "Pss_Anon" in found else found["Pss"]
     return held + found.get("SwapPss", 0)
 

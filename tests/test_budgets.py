@@ -254,6 +254,18 @@ def test_shared_memory_is(go):
     assert ending.kind == "memory", ending
 
 
+def test_a_process_that_ended_since_it_was_seen_holds_nothing():
+    child = subprocess.Popen([sys.executable, "-c", "x = b'x' * 50_000_000; print(flush=True); input()"], stdin=-1, stdout=-1)
+    child.stdout.readline()
+    seen = read_process(child.pid)
+    assert held_bytes(seen) > 50 * MB
+    child.stdin.close()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert held_bytes(seen) == 0  # nobody has waited for it yet
+    child.wait()
+    assert held_bytes(seen) == 0
+
+
 def test_children_that_share_what_a_kernel_holds_cost_it_nothing(go):
     source = "pids = [os.fork() or (time.sleep(1), os._exit(0)) for n in range(4)]\nfor pid in pids: os.waitpid(pid, 0)"
     ending = go("plain", HOLD.format(300 * MB) + "import os, time; time.sleep(0.5)", source, "1", memory_mb=450)
