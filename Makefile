@@ -21,6 +21,7 @@ run: .venv/.ready
 test: .venv/.ready
 	$(BIN)/ruff check prodnb nbs templates tests benchmarks
 	$(BIN)/ruff format --check nbs templates tests benchmarks
+	$(BIN)/python -m compileall -q prodnb  # hundreds of processes import it, also where no bytecode is written
 	$(BIN)/python -m pytest -m "not prove" -n 2 --dist loadfile
 	$(BIN)/nbdev-test nbs
 

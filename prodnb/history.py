@@ -6,13 +6,13 @@
 __all__ = ['MOST_RUNS', 'MOST_FOLDERS', 'Past', 'sealed_record', 'sealed_records', 'past_records', 'read_history', 'go_on_from',
            'model_importance']
 
-# %% ../nbs/522_history.ipynb #1c04df03
+# %% ../nbs/522_history.ipynb #ddf8dffa
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .archive import Archive, load_run, open_archive, read_json, run_folders
+from .archive import Archive, archive_of, load_run, read_json, run_folders
 from .errors import ArchiveError
 from .record import Record, Run, read_record
 from .settings import Settings
@@ -33,7 +33,7 @@ class Past:
     state: Mapping[str, Any] | None  # of the last of them that has one; of a watch, where one has
     newest: "Past | None" = None  # a newer record, from whose state cannot be gone on
 
-# %% ../nbs/522_history.ipynb #6d8856c9
+# %% ../nbs/522_history.ipynb #3d392bf8
 def sealed_record(archive: Archive, run: Run, check: str) -> Record | None:
     """Return the record of a check as the run sealed it, errored or not; None if the run has none."""
     entry = next((r for r in run.records if r["check"] == check), None)
@@ -70,7 +70,7 @@ def past_records(settings: Settings, check: str) -> Iterator[Past]:
     ArchiveError
         The archive cannot be reached. One that does not exist yet has no runs.
     """
-    archive = open_archive(settings.get("archive", "path", "archive"), settings.folder)
+    archive = archive_of(settings)
     for run, record in sealed_records(archive, settings.get("project", "name") or "", check):
         if record.cause is None:
             states = _states(record.results)

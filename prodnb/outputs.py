@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['CAP_BYTES', 'RESULT_BYTES', 'TAIL_BYTES', 'ERROR_CHARACTERS', 'Cap', 'shorten', 'load_ipython_extension']
 
-# %% ../nbs/506_outputs.ipynb #417060e4
+# %% ../nbs/506_outputs.ipynb #d2cb7824
 import os
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from .secret import mask
 from .verdict import RESULT_MIME
 
 # %% ../nbs/506_outputs.ipynb #f8fcad57
@@ -57,7 +58,7 @@ class Cap:
         tail = "".join(self.kept)[-self.tail :]
         return f"\n... {self.dropped - len(tail):,} characters left out: a cell may put out {self.cap:,} ...\n{tail}"
 
-# %% ../nbs/506_outputs.ipynb #bbb25f9f
+# %% ../nbs/506_outputs.ipynb #02555865
 _SHOWN = ("display_data", "execute_result", "update_display_data")
 
 
@@ -97,7 +98,8 @@ def _capped(send: Callable[..., Any], cap: Cap) -> Callable[..., Any]:
     def send_capped(stream: Any, msg_or_type: Any, content: Any = None, *args: Any, **kwargs: Any) -> Any:
         is_message = isinstance(msg_or_type, dict)
         kind = msg_or_type["header"]["msg_type"] if is_message else msg_or_type
-        body = msg_or_type["content"] if is_message else content
+        body = mask(msg_or_type["content"] if is_message else content)
+        msg_or_type, content = ({**msg_or_type, "content": body}, content) if is_message else (msg_or_type, body)
         if kind == "stream" and not body.pop("prodnb", False):
             body["text"] = cap.stream(body["text"])
             if not body["text"]:

@@ -5,22 +5,28 @@
 # %% auto #0
 __all__ = ['environment', 'Plan', 'plan_run']
 
-# %% ../nbs/553_plan.ipynb #e049d447
+# %% ../nbs/553_plan.ipynb #817524b3
 import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import Distribution, distributions
 from typing import Any
 
-from .archive import Archive, check_writable, latest_outcomes, open_archive
-from .budget import cpus
+from .archive import Archive, archive_of, check_writable, latest_outcomes
+from .budget import budget_in_force, cpus
+from .disclosure import refuse_tokens
 from .errors import ArchiveError, SettingsError, nearest
 from .inputs import fingerprints, input_stamps
+from .keys import find_signer, trusted_keys
+from .log import Log, open_log
+from .on_failure import check_on_failure
 from .record import Record, new_run_id, sha256
 from .reuse import Original, basis_of, find_original, library_digest, newest_records, why_never
 from .scrub import passwords, scrub_all, scrubber
+from .secret import require_secrets
 from .settings import Settings
 from .template import Template, check_sections, find_templates, values_in_force
 
@@ -62,7 +68,7 @@ def environment() -> dict[str, Any]:
         "prodnb_modules_digest": library_digest(),
     }
 
-# %% ../nbs/553_plan.ipynb #3a156223
+# %% ../nbs/553_plan.ipynb #88332739
 @dataclass(frozen=True)
 class Plan:
     """What will run: settings, archive, templates, and the facts that every record shares."""
@@ -79,9 +85,16 @@ class Plan:
     taken: Mapping[str, Original] = field(default_factory=dict)  # check -> the record that still answers it
     bases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # check -> what its result rests on
     because: Mapping[str, str] = field(default_factory=dict)  # check -> why it runs although records may be taken over
+    log: Log | None = None  # of the archive, with the key that signs it; None where nothing is archived
     stamps: Mapping[str, tuple[int, int]] = field(
         default_factory=dict
     )  # of the inputs' files, from before they were fingerprinted
+
+    @property
+    def seconds(self) -> float:
+        """How long it may take at most: the deadlines of all its checks, one after the other, and something for the way there."""
+        budgets = (budget_in_force(self.settings, t.name, t.budget)["deadline"]["value"] for t in self.templates.values())
+        return 600.0 + sum(budgets)
 
     @property
     def to_run(self) -> dict[str, Template]:
@@ -95,8 +108,20 @@ class Plan:
 
     @property
     def secrets(self) -> list[str]:
-        """Passwords in the settings; no file may hold one."""
-        return passwords({f"{s}.{k}": text for s, keys in self.settings.values.items() for k, text in keys.items()})
+        """Passwords in the settings, and the address of a webhook; no file may hold one."""
+        webhook = self.settings.get("on_failure", "webhook", "")
+        found = passwords({f"{s}.{k}": text for s, keys in self.settings.values.items() for k, text in keys.items()})
+        return [*([webhook] if "://" in webhook else []), *found]
+
+    @property
+    def redacting(self) -> bool:
+        """Are secrets and addresses in outputs replaced, instead of withheld with the check as errored?"""
+        return self.settings.get("archive", "redact") == "yes"
+
+    @property
+    def public_texts(self) -> list[str]:
+        """Texts of the settings in which an e-mail address is meant to be read."""
+        return list(filter(None, (self.settings.get("project", key) for key in ("owner", "runbook", "question"))))
 
     def scrub(self, value: Any) -> Any:
         """Take places, user names and passwords out of what is kept."""
@@ -123,7 +148,7 @@ class Plan:
         }
         return self.scrub(facts)
 
-# %% ../nbs/553_plan.ipynb #2830cfe8
+# %% ../nbs/553_plan.ipynb #91c21d8e
 def plan_run(
     settings: Settings, checks: Iterable[str] = (), *, failed_only: bool = False, trust: bool = False, reuse: bool = False
 ) -> Plan:
@@ -144,23 +169,31 @@ def plan_run(
     """
     templates = find_templates(settings.folder)
     check_sections(settings, templates)
-    archive = open_archive(settings.get("archive", "path", "archive"), settings.folder)
+    archive = archive_of(settings)
+    log = open_log(archive, find_signer(settings), trusted_keys(settings), settings.name)
     names = list(dict.fromkeys(checks)) or list(templates)
     for name in names:
         if name not in templates:
             raise SettingsError(f"there is no check {name!r}", fix=nearest(name, templates))
     if failed_only:
-        latest = latest_outcomes(archive, settings.name)
+        latest = latest_outcomes(archive, settings.name, names)
         names = [name for name in names if latest.get(name, "passed") not in ("passed", "skipped")]
         if not names:
             raise ArchiveError("nothing to repeat: every check passed when it last ran", fix="run without --failed")
+    check_on_failure(settings)
+    if (redact := settings.get("archive", "redact", "no")) not in ("yes", "no"):
+        raise SettingsError(f"redact is {redact!r}", expected="yes or no", where=settings.where("archive", "redact"))
     check_writable(archive)
     chosen = {name: templates[name] for name in names}
+    for name, template in chosen.items():
+        values, where = values_in_force(template, settings).values, partial(settings.where, name)
+        require_secrets(values, where)
+        refuse_tokens(values, where)
     stamps = input_stamps(settings)
     inputs, run = fingerprints(settings, trust=trust), new_run_id(datetime.now(UTC))
     read = newest_records(archive, settings.name, sorted({name for t in chosen.values() for name in t.reads}))
     complete = set(names) == set(templates)
-    plan = Plan(settings, archive, chosen, inputs, run, environment(), complete=complete, trust=trust, read=read)
+    plan = Plan(settings, archive, chosen, inputs, run, environment(), complete=complete, trust=trust, read=read, log=log)
     plan = replace(plan, stamps=stamps, bases={name: plan.basis(template) for name, template in chosen.items()})
     return _take_over(plan) if reuse else plan
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GRACE', 'Say', 'Worker', 'planned_copy', 'longest_first', 'execute_all']
 
-# %% ../nbs/557_pool.ipynb #4b3e0955
+# %% ../nbs/557_pool.ipynb #ccc545c6
 import contextlib
 import json
 import os
@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from .archive import load_records, load_run, run_ids
+from .attachments import attachment_environment, keys_folder
 from .budget import budget_in_force
 from .errors import ArchiveError, InputError, SettingsError
 from .forked import ForkedProcess, fork_with_pipes
-from .forking import Forking, environment_of_kernels
+from .forking import Forking, environment_of_kernels, plain_environment
 from .once import environment_of, prepare
 from .plan import Plan
 from .record import sha256
@@ -35,16 +36,16 @@ from .template import Template, values_in_force
 GRACE = 120.0  # seconds that a worker gets beyond the deadline before it is ended itself
 Say = Callable[[dict[str, Any]], None]
 
-# %% ../nbs/557_pool.ipynb #1db35432
+# %% ../nbs/557_pool.ipynb #8bd4c790
 def _start_worker(log: Path, server: Path | None) -> subprocess.Popen | ForkedProcess:
     """Start a worker with pipes to it: forked from a server if that answers, else in a process of its own."""
     with open(log, "ab") as stderr:
         if server is not None:
             with contextlib.suppress(OSError, ValueError, KeyError):
-                return fork_with_pipes(server, {"argv": ["prodnb"], "cwd": os.getcwd(), "env": dict(os.environ)}, stderr)
+                return fork_with_pipes(server, {"argv": ["prodnb"], "cwd": os.getcwd(), "env": plain_environment()}, stderr)
         command = [sys.executable, "-P", "-c", "from prodnb.worker import main; main()"]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, start_new_session=True)
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, env=plain_environment(), start_new_session=True)
 
 
 class Worker:
@@ -82,7 +83,7 @@ class Worker:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
-# %% ../nbs/557_pool.ipynb #a6061c6d
+# %% ../nbs/557_pool.ipynb #55cd4055
 def planned_copy(template: Template, staging: Path) -> Path:
     """Copy a template as it was planned, so that what runs is what the record names."""
     data, copy = template.path.read_bytes(), staging / "templates" / template.path.name
@@ -93,6 +94,14 @@ def planned_copy(template: Template, staging: Path) -> Path:
     return copy
 
 
+def _environment(plan: Plan, template: Template, staging: Path) -> dict[str, str]:
+    """Return the variables of a check's kernel; what is not archived has no attachments."""
+    found = environment_of_kernels(plan.settings, trust=plan.trust) | environment_of(staging / "counted", template.name)
+    if plan.log is None:
+        return found
+    return found | attachment_environment(plan.run, staging, template.name, keys_folder(plan.settings))
+
+
 def _job(plan: Plan, template: Template, staging: Path) -> dict[str, Any]:
     budget = budget_in_force(plan.settings, template.name, template.budget)
     return {
@@ -101,10 +110,12 @@ def _job(plan: Plan, template: Template, staging: Path) -> dict[str, Any]:
         "staging": str(staging),
         "parameters": dict(values_in_force(template, plan.settings).values),
         "cwd": str(plan.settings.folder.resolve()),
-        "env": environment_of_kernels(plan.settings, trust=plan.trust) | environment_of(staging / "counted", template.name),
+        "env": _environment(plan, template, staging),
         "deadline": budget["deadline"]["value"],
         "budget": budget,
         "secrets": plan.secrets,
+        "redact": plan.redacting,
+        "allowed": plan.public_texts,
         "facts": plan.facts(template),
     }
 
@@ -116,12 +127,12 @@ def _ready(waiting: deque[Template], done: Mapping[str, Any], running: set[str],
             return template
     return None
 
-# %% ../nbs/557_pool.ipynb #72f7e1fd
+# %% ../nbs/557_pool.ipynb #90ee1e55
 def longest_first(plan: Plan) -> list[Template]:
     """Order the checks of a plan by the seconds that they took in the newest run, longest first; a new one comes before all."""
     seconds: dict[str, float] = {}
     with contextlib.suppress(ArchiveError):
-        if known := run_ids(plan.archive):
+        if known := run_ids(plan.archive, newest=1):
             seconds = {r.check: r.seconds for r in load_records(plan.archive, load_run(plan.archive, known[-1]))}
     return sorted(plan.templates.values(), key=lambda t: (-seconds.get(t.name, float("inf")), -t.path.stat().st_size, t.name))
 

@@ -70,13 +70,14 @@ def _verdicts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _by_severity(items: Iterable[Mapping[str, Any]]) -> list[Any]:
     return sorted(items, key=lambda item: OUTCOMES.index(item["outcome"]))
 
-# %% ../nbs/540_report.ipynb #64e692f8
+# %% ../nbs/540_report.ipynb #71f65fb6
 _KINDS = {
     "raised": "raised an error",
     "died": "ended its kernel",
     "deadline": "ran out of time",
     "timeout": "ran out of time",
     "memory": "used more memory than it may",
+    "withheld": "showed what must not be kept",
 }
 
 

@@ -20,9 +20,9 @@ from .files import FUNCTION
 from .history import MOST_RUNS, sealed_record, sealed_records
 from .inputs import hash_files
 from .record import Record, canonical, sha256
+from .run_check import original_problem, verify_run
 from .settings import COLUMN_KEYS, Settings
 from .template import Template, values_in_force
-from .verify import original_problem, verify_run
 
 # %% ../nbs/551_reuse.ipynb #449957d6
 def library_digest() -> str:

@@ -67,7 +67,7 @@ def available_mb() -> float:
         listed = Path("/proc/self/cgroup").read_text()
     return min(free, free if (group := group_bytes(listed)) is None else group) / MB
 
-# %% ../nbs/554_room.ipynb #a55a139e
+# %% ../nbs/554_room.ipynb #5f7d4215
 UNKNOWN_MB = 500.0  # of a check that was not measured yet
 MARGIN = 1.25
 _RUNS = 5  # so many are looked at, the newest first
@@ -77,7 +77,7 @@ def expected_mb(plan: Plan) -> dict[str, float]:
     """Return the megabytes that each check of a plan is expected to need at most."""
     peaks: dict[str, float] = {}
     with contextlib.suppress(ArchiveError):
-        for run in run_ids(plan.archive)[: -_RUNS - 1 : -1]:
+        for run in reversed(run_ids(plan.archive, newest=_RUNS)):
             if set(plan.templates) <= set(peaks):
                 break
             peaks = {**_peaks(load_records(plan.archive, load_run(plan.archive, run))), **peaks}

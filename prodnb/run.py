@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['seal', 'Finished', 'run_checks']
 
-# %% ../nbs/560_run.ipynb #0df7f45e
+# %% ../nbs/560_run.ipynb #1ec693cc
 import contextlib
 import json
 import shutil
@@ -18,25 +18,33 @@ from pathlib import Path
 from typing import Any
 
 from .alongside import EDITED
-from .archive import Archive, last_good, load_records, load_run, read_file, run_ids, write_deliveries, write_run
+from .archive import Archive, last_good, load_records, load_run, read_file, run_ids, write_deliveries
+from .attachments import attached_files
 from .budget import budget_in_force, cpus
 from .deliver import deliver_mlflow
+from .disclosure import PERSON, redact
 from .errors import ArchiveError, InputError
 from .forking import Forking, start_forking
 from .inputs import fingerprints, input_stamps
 from .kernels import Ending, correct
+from .log_batch import Batch
+from .on_failure import deliver_failure, failure_message, stop_message
 from .outputs import shorten
 from .plan import Plan
 from .pool import Say, execute_all
 from .record import Record, Run, changes, sha256
 from .report import render_index, render_report
 from .settings import Settings, load_settings
+from .statement import envelope, statement_of
 from .template import Template
+from .timestamp import stamp_checkpoint
+from .trail import announce, conclude, give_up
 from .trimmed import trim_outputs
 from .verdict import worst
+from .withholding import disclosures, guard
 from .worker import without_outputs
 
-# %% ../nbs/560_run.ipynb #1ec160b7
+# %% ../nbs/560_run.ipynb #64a70add
 def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: Path) -> dict[str, Any]:
     """Make what is kept of a check whose worker broke: the notebook as it was last saved, else its template, a page, and the cause."""
     words = shorten(f"it could not be executed: {event.get('message', 'its result could not be kept')}")
@@ -45,7 +53,9 @@ def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: P
     learned = {"results": [], "outcome": "errored", "cause": cause, "resources": budget, "started": _now(), "seconds": 0.0}
     raw, at = _saved(template, staging)
     kept, *_ = trim_outputs(correct(raw, Ending("died", at, cause["message"])), budget["budget"]["output_mb"]["value"])
-    notebook = plan.scrub(kept)
+    guarded = guard(plan.scrub(kept), cause, redacting=plan.redacting, allowed=plan.public_texts)
+    notebook, cause = guarded.notebook, guarded.cause
+    learned |= {"cause": cause}
     record = {**plan.facts(template), **learned, "check": template.name, "message": cause["message"]}
     files = {
         f"{template.name}.ipynb": json.dumps(notebook, indent=1).encode(),
@@ -70,7 +80,7 @@ def _saved(template: Template, staging: Path) -> tuple[dict[str, Any], int | Non
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
-# %% ../nbs/560_run.ipynb #f18db1dc
+# %% ../nbs/560_run.ipynb #3372d673
 _HELD = ("results", "outcome", "cause", "resources", "started", "seconds", "notebook_digest")
 
 
@@ -81,6 +91,10 @@ def _take(plan: Plan, template: Template, staging: Path) -> dict[str, Any]:
     if sha256(data) != original.record.notebook_digest:
         raise ArchiveError(
             f"{template.name}.ipynb is not as it was written", where=f"run {original.run}", fix="run without --reuse"
+        )
+    if any(found.kind != PERSON for found in disclosures(json.loads(data), allowed=plan.public_texts)):
+        raise ArchiveError(
+            f"{template.name}.ipynb shows what no record may hold", where=f"run {original.run}", fix="run without --reuse"
         )
     kept = original.record.to_dict()
     learned = {key: kept[key] for key in _HELD}
@@ -94,7 +108,7 @@ def _take(plan: Plan, template: Template, staging: Path) -> dict[str, Any]:
     (staging / f"{template.name}.html").write_bytes(page)
     return {"event": "done", "check": template.name, **learned, "report_digest": sha256(page)}
 
-# %% ../nbs/560_run.ipynb #24d13dfb
+# %% ../nbs/560_run.ipynb #fec1ebdd
 _PAGE_ONLY = ("title", "question", "project", "run", "owner", "runbook")
 
 
@@ -116,9 +130,16 @@ def _record(plan: Plan, template: Template, learned: Mapping[str, Any], previous
     keys = ("results", "outcome", "cause", "resources", "started", "seconds", "notebook_digest", "report_digest")
     facts = {k: v for k, v in plan.facts(template).items() if k not in _PAGE_ONLY}
     facts["inputs"] = [*facts["inputs"], *learned.get("counted", [])]
-    return Record(check=template.name, previous=previous, **facts, **{k: learned[k] for k in keys}, reused=learned.get("reused"))
+    return Record(
+        check=template.name,
+        run=plan.run,
+        previous=previous,
+        **facts,
+        **{k: learned[k] for k in keys},
+        reused=learned.get("reused"),
+    )
 
-# %% ../nbs/560_run.ipynb #6521cd14
+# %% ../nbs/560_run.ipynb #591e9b85
 @dataclass(frozen=True)
 class Finished:
     """A run that is sealed and archived."""
@@ -128,12 +149,13 @@ class Finished:
     archive: Archive
     settings: Settings
     deliveries: Sequence[Mapping[str, Any]]
+    note: bytes  # the log's checkpoint that holds it
 
-# %% ../nbs/560_run.ipynb #a186abe2
+# %% ../nbs/560_run.ipynb #a10bfe67
 def run_checks(
     plan: Plan, *, workers: int | None = None, say: Say = lambda event: None, forking: Forking | None = None
 ) -> Finished:
-    """Execute, seal, archive and deliver a plan.
+    """Announce, execute, seal, archive and deliver a plan.
 
     Parameters
     ----------
@@ -141,45 +163,98 @@ def run_checks(
     workers : notebooks at a time; one for each core by default.
     say : receives events: ``{"event": "start" | "cell" | "waits" | "done" | "broken" | "tick", "check": ..., ...}``.
     forking : from `start_forking`, and stopped by whoever started it; by default it is started and stopped here.
+
+    Raises
+    ------
+    ProdnbError
+        It could not be finished: nothing is archived, and the log says that the run was stopped, and why.
     """
-    settings, archive, start, started = plan.settings, plan.archive, time.monotonic(), datetime.now(UTC)
-    known = run_ids(archive)
+    settings, log, started = plan.settings, plan.log, (time.monotonic(), datetime.now(UTC))
+    known, schedule = run_ids(plan.archive, newest=1), settings.values.get("schedule", {})
+    announce(log, run=plan.run, project=settings.name, checks=list(plan.templates), seconds=plan.seconds, schedule=schedule)
     staging = Path(tempfile.mkdtemp(prefix="prodnb-run-"))
-    ours = None if forking or not plan.to_run else start_forking(settings, plan.to_run, trust=plan.trust)
+    try:
+        done = _execute(plan, staging, workers, say, forking)
+        plan = _at_rest(plan)
+        run, records, files = _seal_run(plan, done, staging, started, known)
+        batch = conclude(log, run, files)
+    except BaseException as e:
+        _say_stopped(plan, e)
+        raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    say({"event": "archived", "run": run.id})
+    deliveries = [*_stamp(plan, batch), plan.scrub(deliver_mlflow(settings, run, records, files, complete=plan.complete))]
+    deliveries += deliver_failure(settings, failure_message(settings, run, records, plan.archive))
+    write_deliveries(plan.archive, run.id, deliveries)
+    return Finished(run, records, plan.archive, settings, deliveries, batch.note)
+
+
+def _execute(plan: Plan, staging: Path, workers: int | None, say: Say, forking: Forking | None) -> dict[str, dict[str, Any]]:
+    """Take over what can be, run the rest, and return what was learned of each check."""
+    ours = None if forking or not plan.to_run else start_forking(plan.settings, plan.to_run, trust=plan.trust)
     try:
         done = {name: _take(plan, plan.templates[name], staging) for name in plan.taken}
         for event in done.values():
             say(event)
         rest, workers = replace(plan, templates=plan.to_run), workers or cpus()
-        done |= execute_all(rest, staging, say, workers=workers, forking=forking or ours) if rest.templates else {}
-        plan = _at_rest(plan)
-        records = seal(plan, done, staging)
-        files = {
-            f"{r.check}{ending}": (staging / f"{r.check}{ending}").read_bytes() for r in records for ending in (".ipynb", ".html")
-        }
+        return done | (execute_all(rest, staging, say, workers=workers, forking=forking or ours) if rest.templates else {})
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         if ours:
             ours.stop()
-    files |= {f"records/{r.check}.json": json.dumps(r.to_dict(), indent=1, ensure_ascii=False).encode() for r in records}
+
+
+def _seal_run(
+    plan: Plan, done: Mapping[str, Any], staging: Path, started: tuple[float, datetime], known: Sequence[str]
+) -> tuple[Run, list[Record], dict[str, bytes]]:
+    """Make the run, its records and all its files."""
+    records, settings, files = seal(plan, done, staging), plan.settings, {}
+    for r in records:
+        notebook, page = ((staging / f"{r.check}{ending}").read_bytes() for ending in (".ipynb", ".html"))
+        digests = {f"{r.check}.ipynb": r.notebook_digest, f"{r.check}.html": r.report_digest}
+        signed = envelope(statement_of(r, digests, notebook), plan.log.signer)
+        files |= {f"{r.check}.ipynb": notebook, f"{r.check}.html": page}
+        files |= {f"records/{r.check}.json": r.bytes, f"records/{r.check}.dsse": signed}
     head = {
         "id": plan.run,
         "project": settings.name,
         **{key: settings.get("project", key) for key in ("question", "owner", "runbook")},
         "outcome": worst(r.outcome for r in records),
-        "started": started.isoformat(timespec="milliseconds"),
-        "seconds": round(time.monotonic() - start, 3),
+        "started": started[1].isoformat(timespec="milliseconds"),
+        "seconds": round(time.monotonic() - started[0], 3),
         "records": [{"check": r.check, "id": r.id, "outcome": r.outcome} for r in records],
         "overrides": plan.scrub(dict(settings.overrides)),
-        "previous": _previous(archive, known),
+        "previous": _previous(plan.archive, known),
     }
-    files["index.html"] = _index(plan, head, records).encode()
-    run = Run(**head, files={name: sha256(data) for name, data in sorted(files.items())})
-    write_run(archive, run, files)
-    say({"event": "archived", "run": run.id})
-    deliveries = [plan.scrub(deliver_mlflow(settings, run, records, files, complete=plan.complete))]
-    write_deliveries(archive, run.id, deliveries)
-    return Finished(run, records, archive, settings, deliveries)
+    files |= {**attached_files(staging), "index.html": _index(plan, head, records).encode()}
+    return Run(**head, files={name: sha256(data) for name, data in sorted(files.items())}), records, files
+
+# %% ../nbs/560_run.ipynb #52573ab6
+def _say_stopped(plan: Plan, error: BaseException) -> None:
+    """Say in the log why a run that was announced will never be written."""
+    by_person = isinstance(error, KeyboardInterrupt | SystemExit)
+    why = "it was stopped by a person or the system" if by_person else f"{type(error).__name__}: {error}"
+    with contextlib.suppress(ArchiveError, OSError):  # what cannot be said shows as died
+        give_up(plan.log, plan.run, redact(plan.scrub(shorten(why))))
+    if not by_person:
+        deliver_failure(plan.settings, stop_message(plan.settings, plan.run, why))
+
+
+def _stamp(plan: Plan, batch: Batch) -> list[dict[str, str]]:
+    """Have the checkpoint time-stamped, if the settings name an authority; one that does not answer is no fault of the run."""
+    settings = plan.settings
+    if not (url := settings.get("archive", "timestamp")):
+        return []
+    authority = settings.get("archive", "timestamp_ca")
+    try:
+        stamp = stamp_checkpoint(
+            plan.archive.create, batch.note, batch.size, url, settings.folder / authority if authority else None
+        )
+    except ArchiveError as e:
+        return [plan.scrub({"to": "time stamp", "outcome": "not delivered", "message": str(e)})]
+    return [
+        {"to": "time stamp", "outcome": "delivered", "message": f"checkpoint of {batch.size} leaves, {stamp.time.isoformat()}"}
+    ]
 
 # %% ../nbs/560_run.ipynb #a2119645
 def _at_rest(plan: Plan) -> Plan:

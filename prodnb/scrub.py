@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['passwords', 'scrubber', 'scrub_all']
 
-# %% ../nbs/503_scrub.ipynb #d7c1df23
+# %% ../nbs/503_scrub.ipynb #16f4fdc1
 import getpass
 import os
 import platform
@@ -19,6 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+from .secret import PREFIX
 
 # %% ../nbs/503_scrub.ipynb #16b93b71
 _HOME = re.compile(r"(?:/var)?(?:/home|/Users)/[^/\s'\"<>:&;,)\]}]+|[A-Za-z]:\\+Users\\+[^\\\s'\"<>:]+|(?<![\w.])/root(?![\w-])")
@@ -64,18 +66,19 @@ def _names() -> list[tuple[str, str]]:
     named = ((user, "<user>"), (platform.node(), "<host>"))
     return [(name, mark) for name, mark in named if len(name) > 3 and name.lower() not in _COMMON]
 
-# %% ../nbs/503_scrub.ipynb #5f732c2d
+# %% ../nbs/503_scrub.ipynb #cf20e0da
 def passwords(values: Mapping[str, str]) -> list[str]:
     """Return the secrets that settings hold in a form that can be told.
 
     Parameters
     ----------
     values : ``{"section.key": text}``. Found are passwords in URLs (``postgres://user:password@host/db``), values of their
-        parameters such as ``?token=``, and whole values of keys that are named so (``api_key``, ``token``, ``password``).
+        parameters such as ``?token=``, and whole values of keys that are named so (``api_key``, ``token``, ``password``). A
+        reference to a secret, ``secret:NAME``, is none.
     """
     found = set()
     for key, text in values.items():
-        if re.fullmatch(rf"(?i)[\w-]*\.(?:{_NAMED})", key):
+        if re.fullmatch(rf"(?i)[\w-]*\.(?:{_NAMED})", key) and not text.strip().startswith(PREFIX):
             found.add(text.strip())
         found |= {secret for _, secret in _QUERY.findall(text)}
         for url in _URL.findall(text):
@@ -111,11 +114,14 @@ def scrubber(folder: Path, secrets: Iterable[str] = ()) -> Callable[[str], str]:
 
     return scrub
 
-# %% ../nbs/503_scrub.ipynb #3cc2923e
+# %% ../nbs/503_scrub.ipynb #55ba18bd
+_BASE64 = re.compile(r"image/(?!svg)")
+
+
 def scrub_all(value: Any, scrub: Callable[[str], str]) -> Any:
-    """Apply `scrub` to every text in nested lists and dicts, keys included; images and other base64 data are left alone."""
+    """Apply `scrub` to every text in nested lists and dicts, keys included; images in base64 are left alone, one in SVG is text."""
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, dict):
-        return {scrub(str(k)): v if str(k).startswith("image/") else scrub_all(v, scrub) for k, v in value.items()}
+        return {scrub(str(k)): v if _BASE64.match(str(k)) else scrub_all(v, scrub) for k, v in value.items()}
     return [scrub_all(v, scrub) for v in value] if isinstance(value, list | tuple) else value

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CSV_IN_MEMORY', 'CSV_HONEST', 'READERS', 'REMOTE', 'to_arrow', 'open_table', 'open_file']
 
-# %% ../nbs/205_tables.ipynb #10f63416
+# %% ../nbs/205_tables.ipynb #0f2fc223
 import os
 import re
 from functools import cache
@@ -33,6 +33,7 @@ from prodnb.files import (
     missing_file,
     redact,
 )
+from .secret import filled
 from .text_files import csv_shape, json_rows
 
 # %% ../nbs/205_tables.ipynb #4cc55e8e
@@ -209,13 +210,13 @@ def _tables(con: Any, place: Any) -> list[str]:
     except Exception:
         return []
 
-# %% ../nbs/205_tables.ipynb #815cce4e
+# %% ../nbs/205_tables.ipynb #17ff00b5
 def _open_url(spec: str, where: str) -> ibis.Table:
-    """Open a table behind a connection URL: ``postgres://user:password@host/db::schema.table``."""
+    """Open a table behind a connection URL: ``postgres://user:secret:DB_PASSWORD@host/db::schema.table``."""
     url, mark, name = spec.rpartition("::")
     if not mark or "]" in name or "/" in name:
         raise InputError(f"no table is named in {redact(spec)!r}", where=where, fix=f"write {redact(spec)}::table")
-    shown, scheme = redact(url), url.partition("://")[0]
+    shown, scheme, url = redact(url), url.partition("://")[0], filled(url, where)
     try:
         con = ibis.connect(url)
     except ImportError:

@@ -6,7 +6,7 @@
 __all__ = ['SCALARS', 'TYPES', 'FIRST', 'Parameter', 'Template', 'parse_parameters', 'read_template', 'shipped_templates',
            'find_templates', 'parse_value', 'Values', 'check_sections', 'values_in_force', 'overlay']
 
-# %% ../nbs/030_template.ipynb #9a5c3221
+# %% ../nbs/030_template.ipynb #1ba19969
 import ast
 import hashlib
 import io
@@ -25,6 +25,7 @@ from typing import Any
 
 from .budget import BUDGET, setting_budget, template_budget
 from .errors import SettingsError, TemplateError, nearest
+from .secret import as_reference, resolved
 from .settings import SECTIONS, Settings, load_settings, split_list
 
 # %% ../nbs/030_template.ipynb #ac302908
@@ -52,7 +53,7 @@ class Parameter:
         """The type without None."""
         return next(t.strip() for t in self.type.split("|") if t.strip() != "None")
 
-# %% ../nbs/030_template.ipynb #19b6481e
+# %% ../nbs/030_template.ipynb #701358b7
 @dataclass(frozen=True)
 class Template:
     """A check notebook: what it asks and what can be set."""
@@ -61,7 +62,7 @@ class Template:
     path: Path
     title: str  # the H1 of its first cell
     question: str  # the `>` line below it
-    origin: str  # "project" or "prodnb"
+    origin: str  # "project", "prodnb", or "archive": rebuilt from an archived notebook
     parameters: Mapping[str, Parameter]
     digest: str  # SHA-256 of the file
     after: tuple[str, ...] = ()  # checks of the same run that must be done first
@@ -204,14 +205,16 @@ def shipped_templates() -> Path:
             return folder
     raise TemplateError("the templates of prodnb are not installed", fix="reinstall prodnb")
 
-# %% ../nbs/030_template.ipynb #0eb056e3
-def find_templates(folder: Path | str | None = None) -> dict[str, Template]:
-    """Find the check notebooks: the project's own `templates/` in `folder` first, then the package's."""
+# %% ../nbs/030_template.ipynb #1671625e
+def find_templates(folder: Path | str | None = None, also: Path | str | None = None) -> dict[str, Template]:
+    """Find the check notebooks: those in the folder `also` first, then the project's own `templates/` in `folder`, then the package's."""
     shipped = shipped_templates()
     own = Path(folder) / "templates" if folder is not None else None
     found = {p.stem: (p, "prodnb") for p in sorted(shipped.glob("*.ipynb"))}
     if own and own.is_dir() and own.resolve() != shipped.resolve():
         found |= {p.stem: (p, "project") for p in sorted(own.glob("*.ipynb"))}
+    if also:
+        found |= {p.stem: (p, "archive") for p in sorted(Path(also).glob("*.ipynb"))}
     templates = {name: read_template(*found[name]) for name in sorted(found)}
     for name, template in templates.items():
         for other in (*template.after, *template.reads):
@@ -329,14 +332,14 @@ def values_in_force(template: Template, settings: Settings, current: Mapping[str
         values[name], sources[name], reasons[name] = value, source, reason
     return Values(template.name, settings, values, sources, reasons)
 
-# %% ../nbs/030_template.ipynb #1e1f928d
+# %% ../nbs/030_template.ipynb #7f04700d
 def overlay(check: str, namespace: MutableMapping[str, Any]) -> Values:
     """Lay settings.ini over the parameters of a notebook that still have their default.
 
     Parameters
     ----------
     check : name of the check.
-    namespace : ``globals()`` of the notebook; its parameters are set to the values in force.
+    namespace : ``globals()`` of the notebook; its parameters are set to the values in force, a secret that one names to its text.
     """
     file, notice = Path(namespace.get(FIRST, "settings.ini")), ""
     example = os.environ.get("PRODNB_EXAMPLE")
@@ -345,12 +348,13 @@ def overlay(check: str, namespace: MutableMapping[str, Any]) -> Values:
         notice = "There is no settings.ini beside this notebook: this is the flights example."
         os.chdir(file.parent)
     settings = load_settings(file, json.loads(os.environ.get("PRODNB_SET", "{}")))
-    templates = find_templates(settings.folder)
+    templates = find_templates(settings.folder, os.environ.get("PRODNB_TEMPLATES"))  # `prodnb reproduce` names a folder
     if check not in templates:
         raise TemplateError(f"there is no template {check!r}", fix=nearest(check, templates))
     check_sections(settings, templates)
-    found = values_in_force(templates[check], settings, namespace)
-    namespace.update({name: value for name, value in found.values.items() if name != FIRST})
+    given = {name: as_reference(namespace[name]) for name in templates[check].parameters if name in namespace}
+    found = values_in_force(templates[check], settings, given)
+    namespace.update({name: resolved(value, found.sources[name]) for name, value in found.values.items() if name != FIRST})
     return Values(found.check, found.settings, found.values, found.sources, found.reasons, notice)
 
 

@@ -6,18 +6,19 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
-import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from sealed import SIGNER, log_in, made_run, parts, run_of, sealed_run
 from test_record import record, verdict
 
 from prodnb.archive import (
     check_writable,
     find_run,
     last_good,
+    latest_outcomes,
+    load_record,
     load_records,
     load_run,
     open_archive,
@@ -27,22 +28,23 @@ from prodnb.archive import (
     write_run,
 )
 from prodnb.errors import ArchiveError
-from prodnb.record import Run, new_run_id, sha256
+from prodnb.record import Record, Run, sha256
+from prodnb.store import Folder
 from prodnb.verify import verify
 
 
 def make_run(number=0, previous=None, project="demo", outcome="failed"):
     """Two chained records, their files, and the run over them."""
     pages = {f"{c}{e}": f"{c}{e}{number}".encode() for c in ("cost", "drift") for e in (".ipynb", ".html")}
-    records, before = [], None
+    records, before, name = [], None, f"20260101T00{number // 60:02}{number % 60:02}Z-00000000"
     for check in ("cost", "drift"):
         digests = {"notebook_digest": sha256(pages[f"{check}.ipynb"]), "report_digest": sha256(pages[f"{check}.html"])}
-        records.append(record(check, outcome, verdicts=[verdict(outcome)], previous=before, **digests))
+        records.append(record(check, outcome, verdicts=[verdict(outcome)], previous=before, run=name, **digests))
         before = records[-1].id
-    files = pages | {f"records/{r.check}.json": json.dumps(r.to_dict()).encode() for r in records} | {"index.html": b"<p>"}
+    files = pages | {f"records/{r.check}.json": r.bytes for r in records} | {"index.html": b"<p>"}
     listed = [{"check": r.check, "id": r.id, "outcome": r.outcome} for r in records]
     run = Run(
-        id=f"20260101T00{number // 60:02}{number % 60:02}Z-00000000", project=project, question=None, owner=None, runbook=None, outcome=outcome,
+        id=name, project=project, question=None, owner=None, runbook=None, outcome=outcome,
         started="", seconds=1.0, records=listed, files={k: sha256(v) for k, v in files.items()},
         previous=previous and {"id": previous.id, "digest": previous.digest},
     )  # fmt: skip
@@ -51,12 +53,16 @@ def make_run(number=0, previous=None, project="demo", outcome="failed"):
 
 @pytest.fixture
 def archive(tmp_path):
-    made = open_archive("archive", tmp_path)
-    previous = None
-    for n in range(3):
-        previous, files, _ = make_run(n, previous, outcome=["passed", "failed", "failed"][n])
-        write_run(made, previous, files)
-    return made
+    """Three runs of two checks, the first of which passed."""
+    log = log_in(tmp_path)
+    for number, value in enumerate((1.0, 3.0, 3.0)):
+        sealed_run(log, {"cost": value, "drift": value}, number=number)
+    return log.archive
+
+
+def found(archive):
+    """What is wrong, and where."""
+    return {(finding.kind, finding.place) for finding in verify(archive, [SIGNER.vkey])[0]}
 
 
 def test_what_is_written_is_read(archive):
@@ -64,11 +70,24 @@ def test_what_is_written_is_read(archive):
     assert len(run_ids(archive)) == 3
     assert load_run(archive, run.id) == run
     assert [r.check for r in load_records(archive, run)] == ["cost", "drift"]
-    assert find_run(archive, "20260101T000001").id.startswith("20260101T000001")
-    assert last_good(archive, "demo").outcome == "passed"
+    assert find_run(archive, "20260101T13").id == run_ids(archive)[1]
+    assert last_good(archive, "demo").id == run_ids(archive)[0]
     assert last_good(archive, "other") is None
     write_deliveries(archive, run.id, [{"to": "mlflow"}])
-    assert verify(archive) == ([], 3)
+    assert verify(archive, [SIGNER.vkey]) == ([], 3)
+
+
+def test_only_as_many_runs_are_looked_at_as_are_asked_for(archive, monkeypatch):
+    ids, seen = run_ids(archive), []
+    monkeypatch.setattr(Folder, "exists", lambda self, path: seen.append(path) or os.path.exists(path))
+    assert run_ids(archive, 1) == ids[-1:]
+    assert run_ids(archive, 9) == ids
+    assert len(seen) == 1 + 3
+    assert latest_outcomes(archive, "demo") == {"cost": "failed", "drift": "failed"}
+    monkeypatch.setattr(Folder, "cat_file", lambda self, path, own=Folder.cat_file: seen.append(path) or own(self, path))
+    seen.clear()
+    assert latest_outcomes(archive, "demo", ["drift"]) == {"cost": "failed", "drift": "failed"}
+    assert len(seen) == 1
 
 
 def all_files(root):
@@ -76,42 +95,72 @@ def all_files(root):
 
 
 def test_every_changed_byte_and_every_missing_file_is_found(archive):
-    for path in all_files(archive.root):
+    for path in all_files(archive.path(find_run(archive).id)):
         data = path.read_bytes()
-        relative = path.relative_to(Path(archive.root) / "runs").as_posix()
-        for broken in (
-            data[:-1],
-            data + b" \n" if path.name != "run.json" else data.replace(b"failed", b"passed").replace(b"demo", b"dema"),
-            None,
-        ):
+        for broken in (data[:-1], data + b" \n", None):
             if broken is None:
                 path.unlink()
             else:
                 path.write_bytes(broken)
-            findings, _ = verify(archive)
-            assert any(f"{f.run}/{f.file}" == relative for f in findings), (relative, findings)
+            wrong = {place for _, place in found(archive)}
+            assert path.relative_to(archive.root).as_posix() in wrong, (path, wrong)
         path.write_bytes(data)
-    assert verify(archive) == ([], 3)
+    assert found(archive) == set()
 
 
 def test_an_added_file_a_dropped_run_and_a_replaced_run_are_found(archive):
-    first, second, _ = run_ids(archive)
+    second = run_ids(archive)[1]
     extra = Path(archive.path(second, "extra.html"))
     extra.write_text("x")
-    assert [(f.kind, f.file) for f in verify(archive)[0]] == [("extra", "extra.html")]
+    assert found(archive) == {("extra", f"runs/{second}/extra.html")}
     extra.unlink()
-    shutil.move(archive.path(second), Path(archive.root) / "kept")
-    assert [(f.kind, f.run) for f in verify(archive)[0]] == [("missing", second)]
-    other, files, _ = make_run(1, load_run(archive, first), outcome="passed")
-    write_run(archive, other, files)
-    assert [(f.kind, f.run) for f in verify(archive)[0]] == [("changed", second)]
+    shutil.move(archive.path(second), Path(archive.root).parent / "kept")
+    assert ("missing", f"runs/{second}") in found(archive)
+    write_run(archive, *rewritten(second, made_run(number=1)[2]))
+    assert ("changed", f"runs/{second}/run.json") in found(archive)
+
+
+def rewritten(name, records):
+    """The same records as another run would have them, and their files."""
+    own, files, before = [], {"index.html": b"<p>"}, None
+    for old in records:
+        facts = {f.name: getattr(old, f.name) for f in fields(old)} | {"run": name, "previous": before, "id": ""}
+        own.append(Record(**facts))
+        files |= parts(own[-1])
+        before = own[-1].id
+    return run_of(own, files), files
 
 
 def test_a_consistently_edited_record_is_found_by_its_run(archive):
     run = find_run(archive)
-    forged = record("drift", "passed", verdicts=[verdict("passed")], notebook_digest="x", report_digest="y")
-    Path(archive.path(run.id, "records/drift.json")).write_text(json.dumps(forged.to_dict()))
-    assert any(f.file == "records/drift.json" for f in verify(archive)[0])
+    old = load_records(archive, run)[1]
+    facts = {f.name: getattr(old, f.name) for f in fields(old)} | {"seconds": 1.25, "id": ""}
+    Path(archive.path(run.id, "records/drift.json")).write_bytes(Record(**facts).bytes)
+    assert ("changed", f"runs/{run.id}/records/drift.json") in found(archive)
+    with pytest.raises(ArchiveError, match=r"run[.]json says"):
+        load_records(archive, run)
+
+
+@pytest.mark.parametrize("edit", [lambda d: d.replace(b",", b", ", 1), lambda d: b'{"seconds":1,' + d[1:], lambda d: d + b"\n"])
+@pytest.mark.parametrize("name", ["run.json", "records/drift.json"])
+def test_what_says_the_same_in_other_bytes_is_another_file(archive, name, edit):
+    """White space, a key that is there twice: JSON reads the same, the SHA-256 is another."""
+    run = find_run(archive)
+    path = Path(archive.path(run.id, name))
+    path.write_bytes(edit(path.read_bytes()))
+    with pytest.raises(ArchiveError, match="canonical form"):
+        load_records(archive, load_run(archive, run.id))
+
+
+def test_a_record_of_another_run_or_check_is_refused(archive):
+    first, second, _ = run_ids(archive)
+    for there, name in ((first, "records/drift.json"), (second, "records/cost.json")):
+        kept = Path(archive.path(second, "records/drift.json"))
+        data = kept.read_bytes()
+        shutil.copy(archive.path(there, name), kept)
+        with pytest.raises(ArchiveError, match="it says that it is"):
+            load_record(archive, second, "drift")
+        kept.write_bytes(data)
 
 
 def test_names_cannot_lead_out_of_the_archive(archive):
@@ -135,9 +184,10 @@ def test_an_empty_archive_says_what_to_do(tmp_path):
 
 
 def test_a_run_is_never_written_twice(archive):
-    run, files, _ = make_run(2)
+    run = find_run(archive)
     with pytest.raises(ArchiveError, match="already"):
-        write_run(archive, run, files)
+        write_run(archive, run, {})
+    assert find_run(archive) == run
 
 
 def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path):
@@ -171,60 +221,17 @@ def test_a_full_disk_leaves_no_run(tmp_path):
     assert all_files(tmp_path) == []
 
 
-WRITER = """
-import sys, time
-sys.path.insert(0, sys.argv[2])
-from pathlib import Path
-from test_archive import make_run
-from prodnb.archive import open_archive, write_run
-from prodnb.verify import verify
-archive = open_archive("archive", Path(sys.argv[1]))
-print("ready", flush=True)
-for n in range(3000):
-    run, files, _ = make_run(n)
-    write_run(archive, run, {**files})
-"""
-
-
-def test_a_killed_writer_leaves_complete_runs_only(tmp_path):
-    for pause in (0.0, 0.03, 0.07):
-        child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parent)], stdout=subprocess.PIPE
-        )
-        child.stdout.readline()
-        time.sleep(0.15 + pause)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        archive = open_archive("archive", tmp_path)
-        findings, runs = verify(archive)
-        assert {f.kind for f in findings} <= {"unfinished"}
-        assert runs == len(run_ids(archive)) > 0
-        shutil.rmtree(tmp_path / "archive")
-
-
-def test_two_runs_at_once_do_not_collide(tmp_path):
-    archive = open_archive("archive", tmp_path)
-    from datetime import UTC, datetime
-
-    for _ in range(20):
-        run, files, _ = make_run(1)
-        write_run(archive, Run(**{**run.to_dict(), "id": new_run_id(datetime.now(UTC)), "digest": ""}), files)
-    assert len(run_ids(archive)) == 20
-    assert verify(archive)[0] == []
-
-
 def test_an_archive_behind_a_url_is_the_same(tmp_path):
     import fsspec
 
     archive = open_archive("memory://bucket/archive", tmp_path)
-    run, files, _ = make_run(1)
     check_writable(archive)
-    write_run(archive, run, files)
-    assert verify(archive) == ([], 1)
+    run = sealed_run(log_in(tmp_path, archive=archive), ["drift"])
+    assert found(archive) == set()
     assert find_run(archive) == run
     fsspec.filesystem("memory").rm_file(archive.path(run.id, "run.json"))
     assert run_ids(archive) == []
-    assert verify(archive)[0][0].kind == "missing"
+    assert {kind for kind, _ in found(archive)} == {"missing"}
 
 
 def test_nothing_to_verify_is_not_all_well(tmp_path):
@@ -236,8 +243,9 @@ def test_what_is_no_run_is_named(archive):
     (Path(archive.root) / "runs" / "copy.bak").mkdir()
     run = find_run(archive)
     os.symlink("/", archive.path(run.id, "link"))
-    found = {(f.kind, f.run, f.file) for f in verify(archive)[0]}
-    assert found == {("extra", "copy.bak", ""), ("extra", run.id, "link")}
+    assert {kind for kind, _ in found(archive)} == {"extra"}
+    assert ("extra", f"runs/{run.id}/link") in found(archive)
+    assert any("copy.bak" in place for _, place in found(archive))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +269,9 @@ def test_hostile_json_is_a_finding(archive, part):
     whole = json.loads(part) if part[:1] == b"{" else None
     data = json.dumps({**run.to_dict(), **whole}).encode() if whole else part
     Path(archive.path(run.id, "run.json")).write_bytes(data)
-    assert [f.run for f in verify(archive)[0]] == [run.id]
+    with pytest.raises(ArchiveError):
+        load_run(archive, run.id)
+    assert ("changed", f"runs/{run.id}/run.json") in found(archive)
 
 
 def test_a_dropped_run_that_was_damaged_before_is_still_missed(archive, tmp_path):
@@ -285,7 +295,7 @@ def test_garbage_is_named_not_crashed_on(archive):
         Path(archive.path(run.id, "run.json")).write_bytes(garbage)
         with pytest.raises(ArchiveError):
             find_run(archive)
-        assert any(f.run == run.id for f in verify(archive)[0])
+        assert ("changed", f"runs/{run.id}/run.json") in found(archive)
 
 
 def test_the_summary_follows_the_shipped_schema(archive):

@@ -103,7 +103,7 @@ def coverage(repeats: int, seed: int) -> list[tuple[bool, int]]:
 
 
 def test_the_interval_holds_the_change():
-    held, width = zip(*coverage(120, 0), strict=True)
+    held, width = zip(*coverage(60, 0), strict=True)
     assert np.mean(held) > 0.95 - 2 * np.sqrt(0.05 * 0.95 / len(held))
     assert np.median(width) <= 5
 

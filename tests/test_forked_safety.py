@@ -174,11 +174,12 @@ def test_a_fork_that_fails_costs_no_other_kernel(tmp_path, request_of, monkeypat
 
 @pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGKILL])
 def test_the_folder_of_a_server_goes_with_its_owner(how):
-    source = "import os, time\nfrom prodnb.forked import start_server\ns = start_server('kernel', ['json'], os.environ)\ns.refused()\nprint(s.folder, flush=True)\ntime.sleep(60)"
+    source = "import os, signal, time\nfrom prodnb.forked import start_server\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\ns = start_server('kernel', ['json'], os.environ)\ns.refused()\nprint(s.folder, flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True) as owner:
         folder = Path(owner.stdout.readline().strip())
         assert folder.exists()
         owner.send_signal(how)
+        assert owner.wait(timeout=20) == -how  # whoever runs the tests with `nohup` has SIGHUP ignored, which is inherited
     assert wait_for(lambda: not folder.exists(), 10)
 
 

@@ -9,7 +9,7 @@ from test_archive import make_run
 from test_record import record, verdict
 
 from prodnb.archive import open_archive
-from prodnb.gate import exit_code, junit, markdown, stops
+from prodnb.gate import exit_code, junit, markdown, stopping, stops
 from prodnb.settings import Settings
 from prodnb.verdict import OUTCOMES
 
@@ -75,3 +75,37 @@ def test_markdown_cannot_be_broken_by_data(tmp_path):
     assert row.count("|") == 4
     assert "<img" not in text
     assert run.digest in text
+
+
+def test_the_verdicts_that_stop_are_those_of_the_record(tmp_path):
+    verdicts = [verdict(o, about=o) for o in ("passed", "warned", "unknown", "failed", "skipped")]
+    mixed = record("drift", "failed", None, verdicts)
+    assert [v["outcome"] for v in stopping(mixed)] == ["failed", "unknown"]
+    assert [v["outcome"] for v in stopping(mixed, allow_unknown=True)] == ["failed"]
+    assert [v["outcome"] for v in stopping(mixed, strict=True)] == ["failed", "unknown", "warned"]
+
+
+@given(st.lists(st.sampled_from(OUTCOMES[1:]), min_size=1), st.booleans(), st.booleans())
+def test_a_run_stops_where_one_of_its_verdicts_does(outcomes, allowed, strict):
+    loaded = Settings("settings.ini", {"project": {"name": "p"}, "gate": {"allow_unknown": "drift"} if allowed else {}})
+    verdicts = [verdict(o) for o in outcomes]
+    outcome = next(o for o in OUTCOMES if o in outcomes)
+    if "skipped" in outcomes:
+        return
+    made_of = record("drift", outcome, None, verdicts)
+    assert bool(stopping(made_of, allow_unknown=allowed, strict=strict)) == bool(stops([made_of], loaded, strict=strict)) or (
+        allowed and outcome == "unknown" and strict and "warned" in outcomes
+    )
+
+
+def test_the_page_of_a_run_shows_the_newest_checkpoint_of_the_log(tmp_path):
+    from sealed import log_in, sealed_run
+
+    from prodnb.archive import load_records
+
+    log = log_in(tmp_path)
+    run = sealed_run(log)
+    text = markdown(log.archive, run, load_records(log.archive, run))
+    note = log.archive.read("log/checkpoint").decode()
+    assert f"```text\n{note}```" in text
+    assert "not verified here" in text

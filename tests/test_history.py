@@ -7,10 +7,11 @@ import pytest
 from pages import results
 from project import RESULT, prodnb, write_project, write_template
 
-from prodnb.archive import Folder, load_records, load_run, open_archive, read_json, run_ids, write_run
+from prodnb.archive import load_records, load_run, open_archive, read_json, run_ids, write_run
 from prodnb.history import go_on_from, model_importance, past_records, read_history
 from prodnb.record import Record, Run, canonical, sha256
 from prodnb.settings import load_settings
+from prodnb.store import Folder
 from prodnb.verdict import CheckResult, result_html, result_text, skip
 from prodnb.worker import rebuilt
 
@@ -29,11 +30,13 @@ def made_run(
     facts = dict.fromkeys(("template_digest", "settings_digest", "notebook_digest", "report_digest"), "0" * 64)
     facts |= {"parameters": {}, "inputs": [], "environment": {}, "resources": {}, "started": "", "seconds": 1.0, "run_by": None}
     outcome = "errored" if cause else "skipped"
-    record = Record(check=check, results=shown, outcome=outcome, cause=cause, previous=None, **facts)
+    record = Record(
+        check=check, results=shown, outcome=outcome, cause=cause, previous=None, run=f"202601{n:02}T000000Z-00000000", **facts
+    )
     listed = [{"check": check, "id": record.id, "outcome": outcome}]
     about = {"question": None, "owner": None, "runbook": None, "started": f"day {n}", "seconds": 1.0, "files": {}}
     run = Run(id=f"202601{n:02}T000000Z-00000000", project=project, outcome=outcome, records=listed, **about)
-    return run, {f"records/{check}.json": json.dumps(record.to_dict()).encode()}
+    return run, {f"records/{check}.json": record.bytes}
 
 
 @pytest.fixture

@@ -52,9 +52,7 @@ REFERENCE = table(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(a=ROWS, b=ROWS)
-def test_merged_profiles_are_the_profile_of_the_union(a, b):
+def check_union(a, b):
     reference = profile(ibis.memtable(REFERENCE))
     first, second, union = (profile(ibis.memtable(table(rows)), like=reference) for rows in (a, b, a + b))
     merged = merge(first, second)
@@ -72,14 +70,32 @@ def test_merged_profiles_are_the_profile_of_the_union(a, b):
     assert Profile.from_json(merged.to_json()) == merged
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-@given(rows=ROWS)
-def test_the_fast_and_the_portable_way_agree(rows):
+def check_both_ways(rows):
     reference = profile(ibis.memtable(REFERENCE))
     both = [profile(ibis.memtable(table(rows)), like=reference, portable=p) for p in (True, False)]
     assert additive(both[0]) == additive(both[1])
     both = [profile(ibis.memtable(table(rows)), portable=p, min_level_rows=2) for p in (True, False)]
     assert additive(both[0]) == additive(both[1])
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(a=ROWS, b=ROWS)
+def test_merged_profiles_are_the_profile_of_the_union(a, b):
+    check_union(a, b)
+
+
+@settings(max_examples=9, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rows=ROWS)
+def test_the_fast_and_the_portable_way_agree(rows):
+    check_both_ways(rows)
+
+
+@pytest.mark.prove
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(a=ROWS, b=ROWS)
+def test_merged_profiles_are_the_profile_of_the_union_in_long(a, b):
+    check_union(a, b)
+    check_both_ways(a)
 
 
 def test_only_profiles_over_the_same_cells_are_merged():

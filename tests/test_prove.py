@@ -1,10 +1,6 @@
 """The long proofs behind what the documentation claims; run by `make prove`."""
 
 import json
-import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,12 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from project import prodnb, write_project
-from test_archive import WRITER
 from test_drift import rates
 
-from prodnb.archive import open_archive, run_ids
 from prodnb.intervals import wilson
-from prodnb.verify import verify
 
 pytestmark = pytest.mark.prove
 
@@ -38,25 +31,6 @@ def test_drift_is_found(shift, least):
     found = rates.power(10_000, 1000, shift, 200)["prodnb"]
     print(f"moved by {shift} sd, found: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
     assert min(found.values()) >= least
-
-
-def test_a_writer_killed_a_hundred_times_leaves_complete_runs_only(tmp_path):
-    complete = 0
-    for attempt in range(100):
-        command = [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parent)]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE)
-        child.stdout.readline()
-        time.sleep(0.002 * (attempt % 50))
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        archive = open_archive("archive", tmp_path)
-        findings, runs = verify(archive)
-        assert {f.kind for f in findings} <= {"unfinished"}
-        assert runs == len(run_ids(archive))
-        complete += runs
-        shutil.rmtree(tmp_path / "archive", ignore_errors=True)
-    print(f"100 kills, {complete} complete runs, none half")
-    assert complete
 
 
 def test_two_thousand_columns_go_all_the_way(tmp_path):

@@ -36,6 +36,7 @@ def record(check="drift", outcome="failed", cause=None, verdicts=None, **more):
         template_digest="t", settings_digest="s", parameters={"a": {"value": 1}}, inputs=[], environment={}, resources={}
     )
     facts |= dict(started="2026-01-01T00:00:00Z", seconds=1.5, notebook_digest="n", report_digest="r", run_by=None, previous=None)
+    facts |= dict(run="20260101T000000Z-00000000")
     return Record(check=check, results=results, outcome=outcome, cause=cause, **(facts | more))
 
 
@@ -56,7 +57,9 @@ def test_published_vector_of_rfc_8785():
 def test_the_id_is_the_digest_of_the_rest():
     kept = record().to_dict()
     rest = {k: v for k, v in kept.items() if k != "id"}
+    assert record().bytes == canonical(rest)
     assert kept["id"] == hashlib.sha256(canonical(rest)).hexdigest()
+    assert read_record(json.loads(record().bytes)) == record()
     assert read_record(json.loads(json.dumps(kept))) == record()
 
 
@@ -87,9 +90,36 @@ def test_an_outcome_must_follow_from_the_results():
     assert message_of("errored", [], {"message": "it died"}) == "it died"
 
 
+def first_format(made):
+    """As the first version of the format kept it: with its id, and without its run."""
+    kept = {k: v for k, v in made.to_dict().items() if k not in ("id", "run")} | {"format": "prodnb.record.v1"}
+    return kept | {"id": hashlib.sha256(canonical(kept)).hexdigest()}
+
+
+def test_the_first_format_stays_readable():
+    old = first_format(record())
+    assert read_record(old).to_dict() == old
+    with pytest.raises(ArchiveError, match="its id is"):
+        read_record(old | {"seconds": 2.0})
+    with pytest.raises(ArchiveError, match="of run '20260101T000000Z-00000000'"):
+        read_record({k: v for k, v in old.items() if k != "id"} | {"run": "20260101T000000Z-00000000"})
+    with pytest.raises(ArchiveError, match="of run None"):
+        record(run=None)
+    with pytest.raises(ArchiveError, match="of run"):
+        record(run="../x")
+    kept = run().to_dict()
+    kept = {k: v for k, v in kept.items() if k != "digest"} | {"format": "prodnb.run.v1"}
+    old = kept | {"digest": hashlib.sha256(canonical(kept)).hexdigest()}
+    assert read_run(old).to_dict() == old
+
+
 def test_formats_and_fields_that_are_not_ours():
-    with pytest.raises(ArchiveError, match="format"):
+    with pytest.raises(ArchiveError, match="newer prodnb"):
         read_record(record().to_dict() | {"format": "prodnb.record.v9"})
+    with pytest.raises(ArchiveError, match="newer prodnb"):
+        read_run(run().to_dict() | {"format": "prodnb.run.v3"})
+    with pytest.raises(ArchiveError, match="format"):
+        read_record(record().to_dict() | {"format": "other"})
     with pytest.raises(ArchiveError, match="not a record"):
         read_record({"a": 1})
     with pytest.raises(ArchiveError, match="not a run"):
@@ -104,7 +134,7 @@ def run(**more):
 
 def test_a_run_checks_itself():
     kept = run().to_dict()
-    assert read_run(kept) == run()
+    assert read_run(kept) == run() == read_run(json.loads(run().bytes))
     with pytest.raises(ArchiveError, match="digest"):
         read_run(kept | {"seconds": 2.0})
     with pytest.raises(ArchiveError, match="does not follow"):

@@ -29,6 +29,7 @@ from prodnb.record import Record, canonical, read_record, sha256
 from prodnb.report import render_report
 from prodnb.reuse import changed
 from prodnb.run import run_checks
+from prodnb.run_check import verify_run
 from prodnb.settings import load_settings
 from prodnb.template import find_templates
 from prodnb.verdict import CheckResult, Limit, Statistic, judge
@@ -636,10 +637,9 @@ def test_verify_finds_a_broken_pointer(folder, ran, how):
     if how == "gone":
         shutil.rmtree(place)
     elif how == "altered":
-        file.write_bytes(file.read_bytes().replace(b'"value": 1.0', b'"value": 1.5'))
-    else:  # by somebody who knows how to make an id
-        data = {**json.loads(file.read_text()), "seconds": 8.0, "id": ""}
-        file.write_text(json.dumps(read_record(data).to_dict()))
+        file.write_bytes(file.read_bytes().replace(b'"value":', b'"value": '))
+    else:  # by somebody who knows how a record is written
+        file.write_bytes(read_record({**json.loads(file.read_text()), "seconds": 8.0}).bytes)
     findings, _ = verify(again.archive)
     words = [f.message for f in findings if f"run {again.run.id} took looks over from it" in f.message]
     assert len(words) == 1
@@ -664,15 +664,16 @@ def test_verify_names_a_pointer_that_is_none(folder, ran):
     file = folder / "archive" / "runs" / done.run.id / "records" / "looks.json"
     data = json.loads(file.read_text())
     data["reused"]["run"] = "../x"
-    data["id"] = sha256(canonical({k: v for k, v in data.items() if k != "id"}))
-    file.write_text(json.dumps(data))
+    file.write_bytes(canonical(data))
     held = load_run(done.archive, done.run.id)
     files = {**held.files, "records/looks.json": sha256(file.read_bytes())}
-    entries = [{**entry, "id": data["id"]} for entry in held.records]
+    entries = [{**entry, "id": sha256(file.read_bytes())} for entry in held.records]
     sealed = replace(held, files=files, records=entries, digest="")
-    (file.parent.parent / "run.json").write_text(json.dumps(sealed.to_dict()))
-    findings, _ = verify(done.archive)
+    (file.parent.parent / "run.json").write_bytes(sealed.bytes)
+    findings, _ = verify_run(done.archive, done.run.id)  # held against itself alone
     assert [(f.run, f.file) for f in findings] == [(done.run.id, "records/looks.json")]
+    findings, _ = verify(done.archive)  # and against the log
+    assert [(f.run, f.file) for f in findings if f.fault] == [(done.run.id, "run.json")]
 
 
 def test_a_record_without_the_new_fields_keeps_its_id(folder, ran):
