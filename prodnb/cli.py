@@ -43,7 +43,7 @@ START, CHECK, DATA, RECORD = "Start", "Check and decide", "Data", "The record"
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", help="The project's settings file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
-# %% ../nbs/690_cli.ipynb #73c0ff2c
+# %% ../nbs/690_cli.ipynb #9be59d76
 def main() -> None:
     """Run the command line; a user's mistake is one red paragraph and exit code 2."""
     try:
@@ -52,7 +52,7 @@ def main() -> None:
         err.print(Text("Error: ", style="bold red").append(safe(str(e)), style="not bold default"), soft_wrap=True)
         sys.exit(2)
     except Exception:  # a fault of ours is no failed check: 2, not Python's 1
-        traceback.print_exc()
+        sys.stderr.write(safe(traceback.format_exc()))
         err.print("This is a fault of prodnb; no verdict was reached.", style="bold red")
         sys.exit(2)
 

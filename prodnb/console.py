@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['out', 'err', 'safe', 'print_json', 'outcome_text', 'stdout_for_us_alone', 'Progress', 'show_checkpoint', 'show_run']
 
-# %% ../nbs/680_console.ipynb #367ab7d5
+# %% ../nbs/680_console.ipynb #e30d1c9c
 import contextlib
 import json
 import os
@@ -21,17 +21,18 @@ from rich.text import Text
 
 from .archive import summary
 from .record import taken_over
+from .secret import mask
 from .signed_note import encode, read_checkpoint, read_note
 from .verdict import COLOURS, MARKS, OUTCOMES
 
-# %% ../nbs/680_console.ipynb #32351348
+# %% ../nbs/680_console.ipynb #bcd26c84
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
 def safe(text: str) -> str:
-    """Return a text of the data that cannot command a terminal: control characters become marks."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Return a text of the data that cannot command a terminal and holds no secret: control characters become marks, secrets ``***``."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in mask(text))
 
 # %% ../nbs/680_console.ipynb #97cd4965
 def print_json(value: Any) -> None:

@@ -209,14 +209,15 @@ def find_in(text: str, *, allowed: Collection[str] = (), people: bool = True) ->
             kept[-1] = Find(kept[-1].start, find.end, kept[-1].kind if kept[-1].blocks else find.kind)
     return kept
 
-# %% ../nbs/513_disclosure.ipynb #65578339
-def refuse_tokens(values: Mapping[str, Any], where: Callable[[str], str] = lambda name: name) -> None:
-    """Refuse parameters that hold a token or a key themselves.
+# %% ../nbs/513_disclosure.ipynb #068e8e75
+def refuse_tokens(values: Mapping[str, Any], where: Callable[[str], str] = lambda name: name, *, fix: str | None = None) -> None:
+    """Refuse parameters, or other texts that are kept with a run, that hold a token or a key themselves.
 
     Parameters
     ----------
     values : the values of a check's parameters, in force.
     where : says where the value of a parameter comes from.
+    fix : what to do about it; by default what is to be done about a parameter.
     """
     for name, value in values.items():
         for text in value if isinstance(value, list) else [value]:
@@ -225,7 +226,7 @@ def refuse_tokens(values: Mapping[str, Any], where: Callable[[str], str] = lambd
                 raise SettingsError(
                     f"{name} holds a secret ({kinds[0]}), which would be kept with the run",
                     where=where(name),
-                    fix=f"put it into an environment variable, and name that: {name} = secret:NAME",
+                    fix=fix or f"put it into an environment variable, and name that: {name} = secret:NAME",
                 )
 
 # %% ../nbs/513_disclosure.ipynb #08384849

@@ -42,14 +42,18 @@ def find_erasure(archive: Archive, run: str) -> Erasure | None:
             return Erasure(run, [str(n) for n in said["names"]], str(said["ground"]), said["by"], str(said["at"]))
     return None
 
-# %% ../nbs/566_erase.ipynb #a240ff48
+# %% ../nbs/566_erase.ipynb #567d1a0a
 def _clean(text: str | None, what: str) -> str | None:
     """Refuse what must not stand in a log that is for ever."""
     if text is None:
         return None
     found = find_in(text)
     if found or not text.strip() or len(text) > 500:
-        kind = f"would put a {found[0].kind} into the log, where it stays for ever" if found else "has no or too many words"
+        kind = (
+            f"would put what looks like this into the log, where it stays for ever: {found[0].kind}"
+            if found
+            else "has no or too many words"
+        )
         raise ArchiveError(f"{what} {kind}", expected="one sentence without a person in it, such as 'request 2026-113'")
     return " ".join(text.split())
 

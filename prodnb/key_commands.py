@@ -30,7 +30,7 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing el
 def _line(text: str = "", style: str = "") -> None:
     out.print(Text(safe(text), style=style), soft_wrap=True)
 
-# %% ../nbs/681_key_commands.ipynb #4e9b6793
+# %% ../nbs/681_key_commands.ipynb #7382085c
 @keys_app.command("init")
 def init_keys(
     settings: _Settings = Path("settings.ini"),
@@ -50,7 +50,7 @@ def init_keys(
     if there := next((key for key in kept_keys(kind) if key.name == name), None):
         raise ArchiveError(
             f"there is a key {name} ({there.id.hex()}) of yours already",
-            fix="show it with `prodnb keys show`, or give another --name",
+            fix=f"its line for settings.ini is: {'witnesses' if witness else 'keys'} = {there}; for a second key give another --name",
         )
     signer = make_key(name, kind)
     path = keep_key(signer)

@@ -170,7 +170,7 @@ def _read_leaf(index: int, line: str) -> Entry:
 def _wrong_leaf(index: int, found: str) -> ArchiveError:
     return ArchiveError(found, where=f"leaf {index} of the log")
 
-# %% ../nbs/514_log_batch.ipynb #f86c8b9e
+# %% ../nbs/514_log_batch.ipynb #106341a5
 def read_batch(data: bytes, name: str = "") -> Batch:
     """Read a file of ``log/entries``, strictly.
 
@@ -210,6 +210,8 @@ def read_batch(data: bytes, name: str = "") -> Batch:
         raise ArchiveError(str(e), where=where) from None
     if (checkpoint.size, checkpoint.root) != (batch.size, batch.root):
         raise ArchiveError("its checkpoint is not one over its leaves", where=where)
+    if not any(leaf.content for leaf in leaves):  # the place of a record is not signed: an event could be made to look like one
+        raise ArchiveError("there is no event in it", where=where)
     return batch
 
 # %% ../nbs/514_log_batch.ipynb #7d4f6993

@@ -16,10 +16,10 @@ from .log_batch import Entry
 from .record import RUN_ID
 from .signed_note import Checkpoint, Signature, Vkey, parse_vkey
 
-# %% ../nbs/525_log_state.ipynb #dcddf01f
+# %% ../nbs/525_log_state.ipynb #bdd08513
 FAULTS = ("changed", "missing", "extra", "reordered", "back-dated", "wrongly signed", "forked")
 SKEW = timedelta(minutes=10)  # by which two honest clocks may differ
-NO_FAULTS = ("unfinished", "died", "missed")  # what a killed writer, a dead run or a silent schedule left: seen, and no damage
+NO_FAULTS = ("unfinished", "died", "stopped", "missed")  # what is seen, and is no damage
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,13 @@ class Finding:
         inside = not self.run or self.file.startswith("log/")
         return self.file if inside else f"runs/{self.run}/{self.file}".rstrip("/")
 
-# %% ../nbs/525_log_state.ipynb #333da2eb
+# %% ../nbs/525_log_state.ipynb #c815bf47
 @dataclass
 class Trace:
     """All that the log says of one run."""
 
     started: Mapping[str, Any] | None = None  # the entry
+    announced: int = -1  # leaf of that
     ended: Mapping[str, Any] | None = None  # its `concluded` or `stopped` entry
     index: int = -1  # leaf of `ended`
     entries: str = ""  # the batch that the newest of them stands in
@@ -130,7 +131,7 @@ def _run_of(entry: Entry) -> str:
     run = entry.content.get("run")
     return run if isinstance(run, str) and RUN_ID.fullmatch(run) else ""
 
-# %% ../nbs/525_log_state.ipynb #dcc9b04e
+# %% ../nbs/525_log_state.ipynb #4b576cf5
 def _take_run(state: LogState, entry: Entry, file: str) -> None:
     """Take in that a run was announced, concluded or stopped."""
     run, kind = _run_of(entry), entry.kind
@@ -143,7 +144,8 @@ def _take_run(state: LogState, entry: Entry, file: str) -> None:
     if kind == "started":
         if trace.started:
             state.say("extra", file, f"leaf {entry.index} announces this run for the second time", run=run)
-        trace.started = trace.started or entry.content
+        else:
+            trace.started, trace.announced = entry.content, entry.index
         return None
     if not trace.started:
         state.say(

@@ -6,10 +6,11 @@
 __all__ = ['EMPTY', 'leaf_hash', 'node_hash', 'Frontier', 'root_of', 'inclusion_proof', 'verify_inclusion', 'consistency_proof',
            'verify_consistency']
 
-# %% ../nbs/497_merkle.ipynb #43acd8d0
+# %% ../nbs/497_merkle.ipynb #a3fc7ce2
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from .errors import ArchiveError
 
@@ -23,7 +24,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of an inner node: SHA-256 of 0x01 and its two children."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
-# %% ../nbs/497_merkle.ipynb #811044ce
+# %% ../nbs/497_merkle.ipynb #529c8a29
 @dataclass(frozen=True)
 class Frontier:
     """What must be known of the leaves so far to add more and to know the root."""
@@ -36,20 +37,20 @@ class Frontier:
             raise ArchiveError(
                 f"{len(self.hashes)} hashes stand for {self.size} leaves", expected="one for each bit that is set in their number"
             )
-        if any(len(h) != 32 for h in self.hashes):
+        if not set(map(len, self.hashes)) <= {32}:
             raise ArchiveError("a hash of the tree has not 32 bytes")
 
     def add(self, leaf_hashes: Iterable[bytes]) -> "Frontier":
         """Return the frontier with more leaves."""
-        size, hashes = self.size, list(self.hashes)
+        size, hashes, sha256 = self.size, list(self.hashes), hashlib.sha256
         for node in leaf_hashes:
             size += 1
             for _ in range((size & -size).bit_length() - 1):
-                node = node_hash(hashes.pop(), node)
+                node = sha256(b"\x01" + hashes.pop() + node).digest()
             hashes.append(node)
         return Frontier(size, tuple(hashes))
 
-    @property
+    @cached_property
     def root(self) -> bytes:
         """The root of the tree; of an empty one SHA-256 of nothing."""
         if not self.hashes:

@@ -6,7 +6,7 @@
 __all__ = ['SECTION', 'SECONDS', 'MOST_SECONDS', 'FORMAT', 'check_on_failure', 'failure_message', 'stop_message',
            'deliver_failure']
 
-# %% ../nbs/549_on_failure.ipynb #02196885
+# %% ../nbs/549_on_failure.ipynb #f1eb02b8
 import contextlib
 import json
 import os
@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .archive import Archive
+from .disclosure import redact
 from .duration import read_duration
 from .errors import ProdnbError, SettingsError
 from .gate import stops
@@ -178,7 +179,7 @@ def _post(address: str, message: bytes, settings: Settings, seconds: float) -> t
     thread.join(seconds)
     return answer[0] if answer else (False, f"{urlsplit(address).hostname} did not answer within {seconds:g} s")
 
-# %% ../nbs/549_on_failure.ipynb #549b94bb
+# %% ../nbs/549_on_failure.ipynb #258bc910
 def deliver_failure(settings: Settings, message: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Tell the team of a run that does not pass, as `[on_failure]` says.
 
@@ -209,4 +210,4 @@ def _deliver(settings: Settings, way: str, read: Callable, send: Callable, data:
     except (ProdnbError, OSError, ValueError) as e:
         taken, words = False, f"{type(e).__name__}: {e}"
     line = {"to": f"on_failure {way}", "at": at, "outcome": "delivered" if taken else "not delivered"}
-    return line | {"seconds": round(time.monotonic() - start, 3), "message": _clean(settings, words)}
+    return line | {"seconds": round(time.monotonic() - start, 3), "message": redact(_clean(settings, words))}

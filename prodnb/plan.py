@@ -148,7 +148,7 @@ class Plan:
         }
         return self.scrub(facts)
 
-# %% ../nbs/553_plan.ipynb #91c21d8e
+# %% ../nbs/553_plan.ipynb #83484f70
 def plan_run(
     settings: Settings, checks: Iterable[str] = (), *, failed_only: bool = False, trust: bool = False, reuse: bool = False
 ) -> Plan:
@@ -185,10 +185,7 @@ def plan_run(
         raise SettingsError(f"redact is {redact!r}", expected="yes or no", where=settings.where("archive", "redact"))
     check_writable(archive)
     chosen = {name: templates[name] for name in names}
-    for name, template in chosen.items():
-        values, where = values_in_force(template, settings).values, partial(settings.where, name)
-        require_secrets(values, where)
-        refuse_tokens(values, where)
+    _refuse_secrets(settings, chosen)
     stamps = input_stamps(settings)
     inputs, run = fingerprints(settings, trust=trust), new_run_id(datetime.now(UTC))
     read = newest_records(archive, settings.name, sorted({name for t in chosen.values() for name in t.reads}))
@@ -196,6 +193,22 @@ def plan_run(
     plan = Plan(settings, archive, chosen, inputs, run, environment(), complete=complete, trust=trust, read=read, log=log)
     plan = replace(plan, stamps=stamps, bases={name: plan.basis(template) for name, template in chosen.items()})
     return _take_over(plan) if reuse else plan
+
+
+_PUBLIC = ("name", "question", "owner", "runbook")
+
+
+def _refuse_secrets(settings: Settings, chosen: Mapping[str, Template]) -> None:
+    """Refuse secrets that are not there, and tokens in what is kept with the run: parameters, their reasons, the words of the project."""
+    fix = "take it out: this text is shown with every result"
+    refuse_tokens({key: settings.get("project", key) for key in _PUBLIC}, partial(settings.where, "project"), fix=fix)
+    for name, template in chosen.items():
+        found, where = values_in_force(template, settings), partial(settings.where, name)
+        require_secrets(found.values, where)
+        refuse_tokens(found.values, where)
+        refuse_tokens(
+            {f"the comment above {key}": found.reasons[key] for key in found.values}, lambda _: settings.file.name, fix=fix
+        )
 
 
 def _take_over(plan: Plan) -> Plan:

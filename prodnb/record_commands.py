@@ -56,7 +56,7 @@ def _progress(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     with status or contextlib.nullcontext():
         yield say
 
-# %% ../nbs/684_record_commands.ipynb #2339f971
+# %% ../nbs/684_record_commands.ipynb #65a00c12
 def show_command(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="Id of a run or its beginning; the newest by default.")
@@ -87,16 +87,18 @@ def show_command(
 
 def _found(archive: Any, name: str | None) -> Any:
     """Find a run; of one that was announced and never concluded, say so."""
-    from prodnb.archive import find_run
+    from prodnb.archive import find_run, run_ids
 
     try:
         return find_run(archive, name)
     except ArchiveError:
-        if name and (lost := [one for one in _lost(archive) if one.run.startswith(name)]):
+        there = set(run_ids(archive))
+        if name and (lost := [one for one in _lost(archive) if one.run.startswith(name) and one.run not in there]):
             words = {
                 "died": "never concluded: it died",
                 "running": "not concluded yet: its time is not over",
                 "stopped": "stopped",
+                "missing": "concluded, but its files are gone (`prodnb verify` says more)",
             }
             place = f" on {lost[0].where}" if lost[0].where else ""
             raise ArchiveError(

@@ -282,7 +282,7 @@ def ask_gate(
     notes = [*_notes(gathered, lines, keys, now), *_witnessed(archive, witnesses)]
     return Gate(settings.name, model, at, lines, _status(lines, rules, now), note, signed, notes)
 
-# %% ../nbs/537_release.ipynb #ecf75d48
+# %% ../nbs/537_release.ipynb #5e1b3036
 def _required(settings: Settings, templates: Mapping[str, Template]) -> list[str]:
     """The required checks; a gate that asks for nothing would always be open."""
     required = list(dict.fromkeys(settings.list("gate", "required")))
@@ -323,8 +323,9 @@ def _notes(gathered: Gathered, lines: Sequence[Line], keys: Sequence[Vkey], now:
         notes.append("no [archive] keys in the settings: nobody vouches for the log of this archive")
     for content in gathered.unended:
         died = str(content["expected_by"]) < now.isoformat(timespec="milliseconds")
+        ended = f"stopped: {content['why'][:200]}" if "why" in content else "died: it never said how it ended" if died else ""
         which = f"run {content['run']} ({', '.join(map(str, content.get('checks', [])))})"
-        notes.append(f"{which} was announced and {'died: it never said how it ended' if died else 'may still be running'}")
+        notes.append(f"{which} was announced and {ended or 'may still be running'}")
     for line in lines:
         for name, value in (line.evidence.overrides if line.evidence else {}).items():
             notes.append(f"run {line.evidence.run} was made with {name} = {value}, set for that run")

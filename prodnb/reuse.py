@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['library_digest', 'basis_of', 'why_never', 'Original', 'changed', 'newest_records', 'find_original']
 
-# %% ../nbs/551_reuse.ipynb #537e3dd6
+# %% ../nbs/551_reuse.ipynb #50aabdf7
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,12 @@ from typing import Any
 from .alongside import IN_PLACE, OWN, modules_in_place, named_files, own_modules
 from .archive import Archive, load_run, run_folders
 from .errors import ArchiveError
+from .evidence import logged_digest
 from .files import FUNCTION
 from .history import MOST_RUNS, sealed_record, sealed_records
 from .inputs import hash_files
-from .record import Record, canonical, sha256
+from .log import batch_names
+from .record import FIRST_FORMATS, Record, Run, canonical, sha256
 from .run_check import original_problem, verify_run
 from .settings import COLUMN_KEYS, Settings
 from .template import Template, values_in_force
@@ -121,7 +123,7 @@ def changed(old: Mapping[str, str] | None, new: Mapping[str, str]) -> str:
     names = [name for name in [*new, *(k for k in old if k not in new)] if old.get(name) != new.get(name) or not new.get(name)]
     return f"{_and(names)} changed" if names else ""
 
-# %% ../nbs/551_reuse.ipynb #e462d9e8
+# %% ../nbs/551_reuse.ipynb #fb64665d
 def newest_records(archive: Archive, project: str, checks: Sequence[str]) -> dict[str, Record | None]:
     """Return the newest record of each check that did not end with an error."""
     ended = {check: (r for _, r in sealed_records(archive, project, check) if r.cause is None) for check in checks}
@@ -183,10 +185,19 @@ def _trusted(archive: Archive, run: str, record: Record) -> tuple[Original | Non
                 return None, f"it was taken over from run {record.reused['run']}, and {problem}"
             run = record.reused["run"]
             record = sealed_record(archive, load_run(archive, run), record.check)
-        findings = verify_run(archive, run)[0]
+        findings, logged = verify_run(archive, run)[0], _in_log(archive, load_run(archive, run))
     except ArchiveError as e:
         return None, f"run {run}, from which it could be taken over, cannot be trusted: {e}"
     if record is None or findings:
         what = f": {findings[0].file}: {findings[0].message}" if findings else ""
         return None, f"run {run}, from which it could be taken over, is not as it was written{what}"
+    if not logged:
+        return None, f"the log does not conclude run {run}, from which it could be taken over: anybody may have put it there"
     return Original(run, record), ""
+
+
+def _in_log(archive: Archive, run: Run) -> bool:
+    """Does the log hold a run, as it is? What is older than any log needs none."""
+    if not batch_names(archive):
+        return run.format in FIRST_FORMATS
+    return logged_digest(archive, run.id) == run.digest

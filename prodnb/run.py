@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['seal', 'Finished', 'run_checks']
 
-# %% ../nbs/560_run.ipynb #1ec693cc
+# %% ../nbs/560_run.ipynb #f6d8a5c7
 import contextlib
 import json
 import shutil
@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from .archive import Archive, last_good, load_records, load_run, read_file, run_
 from .attachments import attached_files
 from .budget import budget_in_force, cpus
 from .deliver import deliver_mlflow
-from .disclosure import PERSON, redact
+from .disclosure import PERSON, find_in, redact
 from .errors import ArchiveError, InputError
 from .forking import Forking, start_forking
 from .inputs import fingerprints, input_stamps
@@ -34,6 +35,7 @@ from .plan import Plan
 from .pool import Say, execute_all
 from .record import Record, Run, changes, sha256
 from .report import render_index, render_report
+from .secret import mask
 from .settings import Settings, load_settings
 from .statement import envelope, statement_of
 from .template import Template
@@ -41,10 +43,10 @@ from .timestamp import stamp_checkpoint
 from .trail import announce, conclude, give_up
 from .trimmed import trim_outputs
 from .verdict import worst
-from .withholding import disclosures, guard
+from .withholding import disclosures, guard, joined_streams
 from .worker import without_outputs
 
-# %% ../nbs/560_run.ipynb #64a70add
+# %% ../nbs/560_run.ipynb #67314bf1
 def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: Path) -> dict[str, Any]:
     """Make what is kept of a check whose worker broke: the notebook as it was last saved, else its template, a page, and the cause."""
     words = shorten(f"it could not be executed: {event.get('message', 'its result could not be kept')}")
@@ -52,7 +54,9 @@ def _broken(plan: Plan, template: Template, event: Mapping[str, Any], staging: P
     budget = {"budget": budget_in_force(plan.settings, template.name, template.budget)}
     learned = {"results": [], "outcome": "errored", "cause": cause, "resources": budget, "started": _now(), "seconds": 0.0}
     raw, at = _saved(template, staging)
-    kept, *_ = trim_outputs(correct(raw, Ending("died", at, cause["message"])), budget["budget"]["output_mb"]["value"])
+    kept, *_ = trim_outputs(
+        joined_streams(correct(raw, Ending("died", at, cause["message"]))), budget["budget"]["output_mb"]["value"]
+    )
     guarded = guard(plan.scrub(kept), cause, redacting=plan.redacting, allowed=plan.public_texts)
     notebook, cause = guarded.notebook, guarded.cause
     learned |= {"cause": cause}
@@ -151,7 +155,7 @@ class Finished:
     deliveries: Sequence[Mapping[str, Any]]
     note: bytes  # the log's checkpoint that holds it
 
-# %% ../nbs/560_run.ipynb #a10bfe67
+# %% ../nbs/560_run.ipynb #15b1ee42
 def run_checks(
     plan: Plan, *, workers: int | None = None, say: Say = lambda event: None, forking: Forking | None = None
 ) -> Finished:
@@ -218,24 +222,25 @@ def _seal_run(
     head = {
         "id": plan.run,
         "project": settings.name,
-        **{key: settings.get("project", key) for key in ("question", "owner", "runbook")},
+        **plan.scrub({key: settings.get("project", key) for key in ("question", "owner", "runbook")}),
         "outcome": worst(r.outcome for r in records),
         "started": started[1].isoformat(timespec="milliseconds"),
         "seconds": round(time.monotonic() - started[0], 3),
         "records": [{"check": r.check, "id": r.id, "outcome": r.outcome} for r in records],
-        "overrides": plan.scrub(dict(settings.overrides)),
+        "overrides": redact(plan.scrub(dict(settings.overrides)), partial(find_in, people=False)),
         "previous": _previous(plan.archive, known),
     }
     files |= {**attached_files(staging), "index.html": _index(plan, head, records).encode()}
     return Run(**head, files={name: sha256(data) for name, data in sorted(files.items())}), records, files
 
-# %% ../nbs/560_run.ipynb #52573ab6
+# %% ../nbs/560_run.ipynb #a58e768e
 def _say_stopped(plan: Plan, error: BaseException) -> None:
     """Say in the log why a run that was announced will never be written."""
     by_person = isinstance(error, KeyboardInterrupt | SystemExit)
     why = "it was stopped by a person or the system" if by_person else f"{type(error).__name__}: {error}"
+    why = redact(plan.scrub(mask(shorten(why))))
     with contextlib.suppress(ArchiveError, OSError):  # what cannot be said shows as died
-        give_up(plan.log, plan.run, redact(plan.scrub(shorten(why))))
+        give_up(plan.log, plan.run, why)
     if not by_person:
         deliver_failure(plan.settings, stop_message(plan.settings, plan.run, why))
 

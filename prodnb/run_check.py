@@ -111,7 +111,7 @@ def _verify_file(archive: Archive, run: str, name: str, expected: str, there: bo
                 return [Finding("reordered", run, name, f"this is the record {other}, put in its place", expected, digest)]
     return [Finding("changed", run, name, "its SHA-256 is another", expected, digest)]
 
-# %% ../nbs/531_run_check.ipynb #0ae204cf
+# %% ../nbs/531_run_check.ipynb #d11d4418
 def _verify_in_log(run: Run, trace: Trace) -> list[Finding]:
     """Hold a run against what the log says of it."""
     if run.format in FIRST_FORMATS:
@@ -122,10 +122,7 @@ def _verify_in_log(run: Run, trace: Trace) -> list[Finding]:
         return [Finding("extra", run.id, "", "a run in the form of before the log, which the log did not adopt")]
     if trace.concluded is None:
         if trace.started:
-            why = f": {str(trace.ended.get('why'))[:200]}" if trace.ended else ""
-            return [
-                Finding("unfinished", run.id, RUN_FILE, f"it was written, and the log does not conclude it: it was stopped{why}")
-            ]
+            return [Finding("unfinished", run.id, RUN_FILE, _unfinished(trace))]
         return [Finding("extra", run.id, "", "the log knows nothing of this run")]
     findings = _back_dated(run, trace)
     told = trace.concluded
@@ -144,6 +141,11 @@ def _verify_in_log(run: Run, trace: Trace) -> list[Finding]:
     return findings
 
 
+def _unfinished(trace: Trace) -> str:
+    why = f": {str(trace.ended.get('why'))[:200]}" if trace.ended else ""
+    return f"it was written, and the log does not conclude it: it was stopped{why}"
+
+
 def _back_dated(run: Run, trace: Trace) -> list[Finding]:
     """A run cannot have started before it was announced; where the clock was behind, that reading counts."""
     told = (trace.started or {}).get("clock") or (trace.started or {}).get("at")
@@ -153,7 +155,7 @@ def _back_dated(run: Run, trace: Trace) -> list[Finding]:
         return [Finding("back-dated", run.id, RUN_FILE, words, f"not before {announced.isoformat()}", run.started)]
     return []
 
-# %% ../nbs/531_run_check.ipynb #684d1e1c
+# %% ../nbs/531_run_check.ipynb #b2ab5e58
 def _verify_records(archive: Archive, checked: RunCheck, log: LogState | None, keys: Sequence[Vkey] | None) -> None:
     previous, run, findings = None, checked.run, checked.findings
     leaves = log.runs[run.id].records if log and run.id in log.runs else {}
@@ -180,6 +182,8 @@ def _verify_records(archive: Archive, checked: RunCheck, log: LogState | None, k
                 findings.append(Finding("changed", run.id, name, f"{what}: the {who} says {a}, the record {b}", str(a), str(b)))
         if keys is not None and f"records/{record.check}.dsse" in run.files:
             findings += _verify_statement(archive, run, record, log, keys)
+        elif keys is not None and record.run and not leaves and _signed_since(log, run.id):
+            findings.append(Finding("extra", run.id, name, "the log does not conclude it, and nobody has signed it"))
         if record.reused:
             try:
                 checked.reused.append(load_record(archive, run.id, record.check))
@@ -217,6 +221,12 @@ def _load(archive: Archive, run: Run, check: str) -> Any:
     return record
 
 
+def _signed_since(log: LogState, run: str) -> bool:
+    """Did the log name a key already when a run was announced, so that whoever wrote it had to sign?"""
+    trace = log.runs.get(run, Trace())
+    return any(k.index < max(trace.announced, trace.index if trace.concluded else -1) for k in log.keys)
+
+
 def _verify_statement(archive: Archive, run: Run, record: Any, log: LogState, keys: Sequence[Vkey]) -> list[Finding]:
     """The signed statement must be of this record, and signed by a key of the log."""
     name = f"records/{record.check}.dsse"
@@ -228,8 +238,7 @@ def _verify_statement(archive: Archive, run: Run, record: Any, log: LogState, ke
         by = verify_envelope(envelope, list(dict.fromkeys(keys)))
     except ArchiveError as e:
         return [Finding("wrongly signed", run.id, name, str(e))]
-    index = log.runs[run.id].index if run.id in log.runs else -1
-    if not by and (envelope.signatures or any(k.index < index for k in log.keys)):
+    if not by and (envelope.signatures or _signed_since(log, run.id)):
         who = ", ".join(str(s[0])[:80] for s in envelope.signatures) or "nobody"
         return [Finding("wrongly signed", run.id, name, f"it is signed by {who}, and by no key that the log names")]
     try:

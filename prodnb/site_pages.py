@@ -161,10 +161,10 @@ def limit_words(limits: Sequence[float | None], unit: str) -> str:
     words = ("warns above", "fails above", "warns below", "fails below")
     return ", ".join(f"{word} {number(edge, unit)}" for word, edge in zip(words, limits, strict=True) if edge is not None)
 
-# %% ../nbs/543_site_pages.ipynb #6338f433
+# %% ../nbs/543_site_pages.ipynb #68b90a00
 def _project_card(site: Site, project: Project) -> dict[str, Any]:
     newest, outcomes = project.newest, project.outcomes()[-STRIP:]
-    died = [one for one in project.lost if one.state == "died"]
+    died, gone = ([one for one in project.lost if one.state == state] for state in ("died", "missing"))
     checks = []
     for record in project.records:
         check = record["check"]
@@ -181,6 +181,9 @@ def _project_card(site: Site, project: Project) -> dict[str, Any]:
         "checks": checks,
         "runs": count_of(newest["runs"], "run"),
         "model": project.models[0]["model_digest"][:12] if project.models else "",
+        "gone": f"{count_of(len(gone), 'run')} of the log without files that can be read, the last one {when(gone[-1].at)}"
+        if gone
+        else "",
         "lost": f"{count_of(len(died), 'run')} announced and never concluded, the last one {when(died[-1].at)}" if died else "",
     }
 
@@ -204,12 +207,12 @@ def overview_page(site: Site, projects: Sequence[Project], log: str) -> str:
         trouble=[{"place": f"runs/{t['run']}/{t['file']}" if t["run"] else t["file"], "message": t["message"]} for t in trouble],
     )
 
-# %% ../nbs/543_site_pages.ipynb #ebe95099
+# %% ../nbs/543_site_pages.ipynb #1c8459c9
 def _lost_row(one: views.Lost) -> dict[str, Any]:
     ended = {"died": "nothing concluded it in its time", "running": "its time is not over", "stopped": one.why or "stopped"}
+    ended["missing"] = "the log concluded it, and its files are gone or cannot be read"
     place = f" on {one.where}" if one.where else ""
-    outcome = {"died": "died", "running": "running", "stopped": "stopped"}[one.state]
-    return {"run": one.run, "outcome": outcome, "when": when(one.at), "words": f"started{place}; {ended[one.state]}"}
+    return {"run": one.run, "outcome": one.state, "when": when(one.at), "words": f"started{place}; {ended[one.state]}"}
 
 
 def run_rows(site: Site, project: str, begins: str = "", most: int = 100_000) -> list[dict[str, Any]]:

@@ -45,25 +45,26 @@ def age(then: datetime | None, now: datetime) -> str:
             return f"{count} {word}{'s' if count > 1 else ''} ago"
     return "just now"
 
-# %% ../nbs/542_site_views.ipynb #c85659bd
+# %% ../nbs/542_site_views.ipynb #083d4fbc
 @dataclass(frozen=True)
 class Lost:
-    """A run that the log announced and did not conclude."""
+    """A run that the log announced and of which there is no result here."""
 
     run: str
     project: str
     at: str
-    state: str  # died, running or stopped
+    state: str  # died, running, stopped, or missing: concluded, and its files are gone or cannot be read
     where: str
     why: str
 
 
 def lost_runs(index: Index, now: datetime) -> list[Lost]:
-    """Return the runs that were announced and not concluded, oldest first."""
+    """Return the runs that were announced and not concluded, or of which nothing is left but the log's word, oldest first."""
     rows = index.rows(
-        """SELECT s.run, s."at", s.content, e.content AS ended FROM events s
+        """SELECT s.run, s."at", s.content, e.content AS ended,
+        s.run IN (SELECT run FROM events WHERE kind = 'concluded') AS concluded FROM events s
         LEFT JOIN (FROM events WHERE kind = 'stopped') e USING (run)
-        WHERE s.kind = 'started' AND s.run NOT IN (SELECT run FROM events WHERE kind = 'concluded' AND run IS NOT NULL) ORDER BY s.index"""
+        WHERE s.kind = 'started' AND (NOT concluded OR s.run NOT IN (FROM (SELECT run FROM runs))) ORDER BY s.index"""
     )
     found = []
     for row in rows:
@@ -72,6 +73,7 @@ def lost_runs(index: Index, now: datetime) -> list[Lost]:
         told, ended = _entry(row["content"]), _entry(row["ended"])
         until = moment(told.get("expected_by"))
         state = "stopped" if ended else "running" if until is not None and until > now else "died"
+        state = "missing" if row["concluded"] else state
         words = [str(told.get(k) or "")[:200] for k in ("project", "where")]
         found.append(Lost(row["run"], words[0], row["at"] or "", state, words[1], str(ended.get("why") or "")[:400]))
     return found

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_state', 'Verification', 'verify', 'examine', 'blind_spots']
 
-# %% ../nbs/536_verify.ipynb #461821b1
+# %% ../nbs/536_verify.ipynb #489ed730
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from .errors import ArchiveError
 from .log import CHECKPOINTS, COSIGNED, ENTRIES, NEWEST, PROOFS, TIMESTAMPS
 from .log_check import check_end, check_signatures, judge, read_copies, read_spans
 from .log_outside import check_anchor, check_cosigned, check_proofs, check_stamps
-from .log_state import Finding, LogState, read_at
+from .log_state import Finding, LogState, Trace, read_at
 from .record import FIRST_FORMATS, RUN_ID, Record
 from .run_check import check_run, original_problem
 from .signed_note import Checkpoint, Note, Vkey, read_checkpoint, read_note, read_proof, verify_cosignature, verify_note
@@ -72,7 +72,7 @@ def read_state(
         state.say("extra", name, "this file is not the log's")
     return state
 
-# %% ../nbs/536_verify.ipynb #bcba1c75
+# %% ../nbs/536_verify.ipynb #b3a221a9
 def _verify_previous(before: Mapping[str, str], after: str, digests: Mapping[str, str | None]) -> list[Finding]:
     """Is the run that another one knew still here, as it was?"""
     run, expected = before["id"], before["digest"]
@@ -84,10 +84,12 @@ def _verify_previous(before: Mapping[str, str], after: str, digests: Mapping[str
     return []
 
 
-def _verify_original(archive: Archive, record: Record, run: str) -> list[Finding]:
+def _verify_original(archive: Archive, record: Record, run: str, state: LogState | None) -> list[Finding]:
     """Look up the record that a result was taken over from."""
-    problem = original_problem(archive, record)
-    kind = "missing" if "is not here" in problem else "changed"
+    problem, trace = original_problem(archive, record), state and state.runs.get(record.reused["run"], Trace())
+    if not problem and trace and not (trace.concluded or trace.adopted):
+        problem = "the log does not conclude that run"
+    kind = "missing" if "is not here" in problem else "extra" if "does not conclude" in problem else "changed"
     words = f"run {run} took {record.check} over from it; {problem}"
     return [Finding(kind, record.reused["run"], f"records/{record.check}.json", words)] if problem else []
 
@@ -123,7 +125,7 @@ class Verification:
         """What these files cannot show."""
         return blind_spots(self)
 
-# %% ../nbs/536_verify.ipynb #528faf8f
+# %% ../nbs/536_verify.ipynb #bf5fbaff
 def verify(archive: Archive, keys: Sequence[Vkey] = (), witnesses: Sequence[Vkey] = ()) -> tuple[list[Finding], int]:
     """Check the log and every run of an archive; return the findings and the number of runs."""
     found = examine(archive, keys=keys, witnesses=witnesses)
@@ -171,7 +173,7 @@ def examine(
         digests[run] = checked.run.digest if checked.run else None
         if checked.run and checked.run.previous and not (state and checked.run.previous["id"] in state.runs):
             previous[run] = checked.run.previous
-        findings += [f for record in checked.reused for f in _verify_original(archive, record, run)]
+        findings += [f for record in checked.reused for f in _verify_original(archive, record, run, state)]
         if say:
             say(n + 1, len(folders))
     for run, before in previous.items():
@@ -214,9 +216,9 @@ def _verify_since(state: LogState, note: Note, checkpoint: Checkpoint, keys: Seq
     check_anchor(state, name, checkpoint, at)
     return None
 
-# %% ../nbs/536_verify.ipynb #da3543cc
+# %% ../nbs/536_verify.ipynb #bbacc4b5
 def _verify_ended(state: LogState, folders: Collection[str], now: datetime) -> list[str]:
-    """Note the runs that are gone and those that died; return those that may still run."""
+    """Note the runs that are gone and those that died or were stopped; return those that may still run."""
     running = []
     for run, trace in state.runs.items():
         if trace.concluded or trace.adopted:
@@ -234,6 +236,11 @@ def _verify_ended(state: LogState, folders: Collection[str], now: datetime) -> l
                 continue
             words = f"it was announced {trace.started['at'][:19]} ({str(trace.started.get('where'))[:200]}), was to end by {str(trace.started.get('expected_by'))[:19]}, and never did"
             state.say("died", trace.entries, words, run=run)
+        elif trace.started:
+            words = (
+                f"it was announced {trace.started['at'][:19]}, and stopped {trace.ended['at'][:19]}: {trace.ended['why'][:200]}"
+            )
+            state.say("stopped", trace.entries, words, run=run)
         if trace.records and not trace.concluded:
             state.say("extra", trace.entries, "there are leaves of its records, and nothing concludes them", run=run)
     return running

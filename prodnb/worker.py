@@ -6,7 +6,7 @@
 __all__ = ['ending_cause', 'cause_of', 'rebuilt', 'read_results', 'without_outputs', 'write_notebook', 'do_job', 'prepare',
            'main']
 
-# %% ../nbs/545_worker.ipynb #d768cd07
+# %% ../nbs/545_worker.ipynb #2524e309
 import json
 import os
 import queue
@@ -32,7 +32,7 @@ from .secret import secret_forms
 from .trimmed import trim_outputs
 from .usage import MB
 from .verdict import RESULT_MIME, CheckResult, Limit, Statistic, Verdict
-from .withholding import Guarded, guard
+from .withholding import Guarded, guard, joined_streams
 
 # %% ../nbs/545_worker.ipynb #127d2ed6
 def ending_cause(ending: Ending, notebook: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -110,7 +110,7 @@ def write_notebook(notebook: Mapping[str, Any]) -> bytes:
 
     return (nbformat.writes(nbformat.from_dict(notebook)) + "\n").encode("utf-8", "replace")
 
-# %% ../nbs/545_worker.ipynb #21ba1c11
+# %% ../nbs/545_worker.ipynb #7a19b365
 def _limits(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     check, budget = job["check"], job["budget"]
     limits = {name: budget[name]["value"] for name in ("deadline", "memory_mb")}
@@ -153,7 +153,8 @@ def do_job(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> dic
     on_cell = lambda n: say({"event": "cell", "check": check, "cell": n + 1, "cells": cells})  # noqa: E731
     ending = execute(template, raw, job["parameters"], cwd=cwd, on_cell=on_cell, **_limits(job, say), **job["fork"])
     scrub = scrubber(cwd, [*job["secrets"], *secret_forms(job["parameters"].values())])
-    notebook, size, left_out = trim_outputs(correct(_read_notebook(raw, template), ending), job["budget"]["output_mb"]["value"])
+    whole = joined_streams(correct(_read_notebook(raw, template), ending))
+    notebook, size, left_out = trim_outputs(whole, job["budget"]["output_mb"]["value"])
     raw.unlink(missing_ok=True)
     kept = _guarded(job, scrub_all(notebook, scrub), scrub_all(ending_cause(ending, notebook), scrub))
     notebook, (results, wrong) = kept.notebook, read_results(shown_results(kept.notebook, RESULT_MIME))

@@ -445,6 +445,17 @@ def test_a_run_that_is_left_out_of_the_list_is_checked_all_the_same(bundle, arch
     assert checked_here(relisted(files))[0]
 
 
+def test_a_run_that_is_taken_out_is_missed_where_the_log_tells_of_it_and_a_bundle_of_nothing_proves_nothing(bundle, checked_here):
+    files = {n: d for n, d in files_of(bundle.file).items() if not n.startswith(("runs/", "log/proofs/"))}
+    files["bundle.json"] = canonical({**json.loads(files["bundle.json"]), "runs": []})
+    code, lines = checked_here(relisted(files))
+    assert (code > 0, any("there is no" in words and "run.json" in words for _, words in lines)) == (True, True)
+    told = {n[: -len(".json")] for n, d in files.items() if n.startswith("log/leaves/") and b'"run":' in d}
+    files = {n: d for n, d in files.items() if n.partition(".")[0] not in told}
+    code, lines = checked_here(relisted(files))
+    assert (code > 0, any("there is no run in this bundle" in words for _, words in lines)) == (True, True)
+
+
 def test_bytes_of_the_zip_file_that_are_changed_change_nothing_that_is_read_or_are_seen(bundle, checked_here):
     data, good = bundle.file.read_bytes(), files_of(bundle.file)
     chance = random.Random(5)
@@ -608,6 +619,11 @@ def test_a_checkpoint_that_the_auditor_kept_is_proven_to_be_extended(archive, tm
         code, lines = check(made.file, *KEYS, "--checkpoint", str(file))
         assert code == 0, lines
         assert f"kept     the log extends the checkpoint of {sizes[1]} leaves in {file}" in lines
+    copied.write_bytes(kept.read_bytes().replace(b"\n", b"\r\n"))
+    assert check(made.file, *KEYS, "--checkpoint", str(copied))[0] == 0
+    copied.write_bytes(Path(opened.root, "log", "checkpoints", f"{sizes[2]:012d}").read_bytes())
+    code, lines = check(made.file, *KEYS, "--checkpoint", str(copied))  # a true one, and no part of this bundle
+    assert (code, any("nothing here tells of the log" in line for line in lines)) == (1, True)
     log = log_in(tmp_path)
     sealed_run(log)
     foreign.write_bytes(last_batch(log.archive).note)

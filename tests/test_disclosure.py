@@ -8,13 +8,15 @@ import json
 import numpy as np
 import pytest
 from faults import read
-from project import prodnb, showing, write_project
+from project import prodnb, showing, write_project, write_template
 from shared import shared_data
 
 from prodnb.disclosure import EMAIL, HOME, PERSON, find_in, redact, redact_text, refuse_tokens, without_colours
 from prodnb.errors import SettingsError
+from prodnb.plan import plan_run
+from prodnb.settings import load_settings
 from prodnb.verdict import RESULT_MIME
-from prodnb.withholding import KIND, disclosures, guard
+from prodnb.withholding import KIND, disclosures, guard, joined_streams
 
 # made up, with the form of the real ones; put together here so that no scanner takes this file for a leak
 LETTERS = "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zC0fR"
@@ -47,6 +49,7 @@ TOKENS = {
     "private key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\n-----END RSA PRIVATE KEY-----",
     "authorization header": "Authorization: Bearer " + "abcdef0123456789",
 }
+TOKEN = TOKENS["GitHub Token"]
 AROUND = ("{}", "token={}", "'{}'", '{{"k": "{}"}}', "see ({}).", "a\n{}\nb", "\x1b[31m{}\x1b[0m", repr("line\n{}"))
 
 
@@ -92,7 +95,7 @@ HARMLESS = [
     "git+ssh://git@github.com/pola-rs/polars.git@0f3a1b2 and git@github.com:pandas-dev/pandas.git",
     "postgres://ann:***@db.example.org/prod and s3://key:***@bucket.example.org",
     "W@beta.mean() @property.setter x @ y.T df.query('a > @limit.value()')",
-    "root mean squared error, /srv/home, https://example.org/home/index.html, ~/notes, <project>/data.parquet",
+    "root mean squared error, /srv/home, https://example.org/home/user.html, ~/notes, <project>/data.parquet",
     "APARTMENTSIZECATEGORYCODES AKCELERATION SKATEBOARDS eyJ is not one",
     f"a picture iVBORw0{TOKENS['AWS Access Key']}kJggg== and another data:image/png;base64,{'A' * 99}/{TOKENS['AWS Access Key']}/",
     "ssh://deploy@build.example.org/x is a machine",
@@ -253,6 +256,17 @@ def test_nothing_found_is_nothing_changed():
     assert redact(notebook["cells"][1]) == notebook["cells"][1]
 
 
+def test_what_was_flushed_in_pieces_is_looked_at_whole():
+    secret = f"mail jane.doe@example.org or {TOKEN}.\n"
+    pieces = [{"output_type": "stream", "name": "stdout", "text": c} for c in secret]
+    between = [{"output_type": "stream", "name": "stderr", "text": ["a\n", "b"]}]
+    joined = joined_streams(_notebook(*pieces, *between, *pieces))
+    assert [o["text"] for o in joined["cells"][1]["outputs"]] == [secret, ["a\n", "b"], secret]
+    assert len(disclosures(_notebook(*pieces))) == 0
+    assert len(disclosures(joined)) == 4
+    assert joined_streams(joined) == joined
+
+
 # ---- in a run ----
 
 
@@ -267,10 +281,27 @@ def test_a_run_withholds_or_redacts(tmp_path):
     assert records["leaks"]["outcome"] == "errored"
     assert records["leaks"]["cause"]["kind"] == KIND
     assert "an e-mail address in cell 5, output 1 (text/html and text/plain)" in records["leaks"]["message"]
-    softer = prodnb("run", "leaks", "--json", "--set", "archive.redact=yes", cwd=tmp_path)
+    settings = ["project.runbook=https://me:hunter22@wiki.example/a?token=tok99token", "archive.redact=yes"]
+    settings.append("on_failure.command=tell 'Authorization: Bearer abcdefghijklmnop123'")
+    softer = prodnb("run", "leaks", "--json", *(word for text in settings for word in ("--set", text)), cwd=tmp_path)
     assert softer.code == 0, softer
     assert softer.json["records"][0]["outcome"] == "passed"
     kept = b"".join(p.read_bytes() for p in (tmp_path / "archive").rglob("*") if p.is_file())
     assert b"doe@" + b"example" not in kept
     assert b"[e-mail address]" in kept
     assert b"This output is withheld" in kept
+    for secret in (b"hunter22", b"tok99token", b"abcdefghijklmnop123"):
+        assert secret not in kept
+
+
+def test_a_token_among_the_words_of_a_project_is_refused_without_repeating_it(tmp_path):
+    write_project(tmp_path, {}, more=f"[passes]\n# as {TOKEN} said\nrows = 5\n")
+    write_template(tmp_path, "passes", [showing("passes")], parameters="rows: int = 4  # how many\n")
+    settings = tmp_path / "settings.ini"
+    texts = [settings.read_text(), *(f"[project]\nname = demo\n{key} = {TOKEN}\n" for key in ("question", "owner", "runbook"))]
+    for text in texts:
+        settings.write_text(text)
+        with pytest.raises(SettingsError, match=r"holds a secret \(GitHub Token\)") as said:
+            plan_run(load_settings(settings), ["passes"])
+        assert TOKEN not in str(said.value)
+    assert not [path for path in (tmp_path / "archive").rglob("*") if path.is_file()]

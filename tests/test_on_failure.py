@@ -208,6 +208,10 @@ def test_a_command_that_fails_says_why_without_places_and_secrets(tmp_path, fail
     assert line["message"].startswith("it ended with 3: ")
     assert line["message"].endswith("could not reach <project> https://me:***@chat.example/")
     assert len(line["message"]) < 700
+    asked = settings(tmp_path, command=command(tmp_path, "print('> Authorization: Bearer abcdefghijklmnop123'); 1 / 0"))
+    [line] = deliver_failure(asked, failure_message(asked, *failed))
+    assert "[authorization header]" in line["message"]
+    assert "abcdefghijklmnop123" not in line["message"]
 
 
 def test_a_large_message_does_not_block_a_command_that_does_not_read_it(tmp_path):

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import typer
 from many_runs import make_runs
+from sealed import log_in, sealed_run
 from typer.testing import CliRunner
 
 from prodnb.archive import open_archive, run_ids
@@ -91,3 +92,19 @@ def test_an_archive_without_runs(tmp_path, monkeypatch):
     with pytest.raises(ArchiveError, match="holds no run"):
         called("show", "--archive", tmp_path / "nothing")
     assert json.loads(called("show", "--runs", 3, "--json", "--archive", tmp_path / "nothing"))["runs"] == []
+
+
+def test_a_run_whose_files_are_gone_is_not_gone_from_the_list(tmp_path):
+    log = log_in(tmp_path)
+    kept, gone = sealed_run(log, ["drift"]), sealed_run(log, ["drift"], number=1)
+    shutil.rmtree(tmp_path / "archive" / "runs" / gone.id)
+    url = tmp_path / "archive"
+    told = json.loads(called("show", "--runs", 9, "--json", "--archive", url))
+    assert [(r["run"], r["outcome"]) for r in told["runs"]] == [(gone.id, "missing"), (kept.id, "passed")]
+    with pytest.raises(ArchiveError, match="concluded, but its files are gone"):
+        called("show", gone.id, "--archive", url)
+    called("site", "--output", tmp_path / "site", "--archive", url)
+    pages = [(tmp_path / "site" / page).read_text() for page in ("index.html", "demo/index.html")]
+    assert "1 run of the log without files that can be read" in pages[0]
+    assert gone.id in pages[1]
+    assert "its files are gone or cannot be read" in pages[1]

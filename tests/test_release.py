@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from released import MODEL, about, fill, make_project
-from sealed import OTHER, SIGNER
+from sealed import OTHER, SIGNER, parts, run_of
 
-from prodnb.archive import load_record
+from prodnb.archive import load_record, write_run
 from prodnb.errors import InputError, SettingsError
 from prodnb.evidence import newest_first
 from prodnb.gate_files import gate_to_dict
 from prodnb.log import ENTRIES, batch_names
-from prodnb.record import new_run_id
+from prodnb.record import canonical, new_run_id
 from prodnb.release import Asked, Gate, asked_model, is_about
 from prodnb.template import read_template
 from prodnb.trail import announce, give_up
@@ -313,6 +313,76 @@ def test_a_planted_run_is_not_looked_at(project):
     assert decisions(project.gate()) == {"drift": "stop", "cost": "go"}
 
 
+def test_a_conclusion_that_is_hidden_behind_the_place_of_a_record_does_not_bring_an_older_pass_back(project):
+    project.run(GOOD)
+    run = project.run({"drift": 3.0})
+    project.run({"cost": 1.0})
+    hide(project, lambda e: e.kind == "concluded" and e.content["run"] == run.id, f"runs/{run.id}/records/other.json")
+    gate = project.gate()
+    assert (gate.decision, "there is no event in it" in why(gate)) == ("stop", True)
+
+
+def hide(project, which, place):
+    """Put a place where an event stands in the log: no hash of a leaf changes, so every root and signature still holds."""
+    from prodnb.log import read_batches
+
+    [(batch, leaf)] = [(b, e) for b in read_batches(project.archive) for e in b.leaves if which(e)]
+    file = Path(project.archive.at(f"{ENTRIES}/{batch.first:012d}"))
+    lines = file.read_text().split("\n")
+    n = next(n for n, line in enumerate(lines) if line.partition(" ")[2] == canonical(leaf.content).decode())
+    lines[n] = f"{lines[n].partition(' ')[0]} {place}"
+    file.write_text("\n".join(lines))
+
+
+def test_an_event_that_is_hidden_among_others_stops(project):
+    first_format(project, GOOD)
+    project.run({"cost": 1.0})
+    hide(project, lambda e: e.kind == "adopted", "runs/20260701T060000Z-00000000/records/other.json")
+    gate = project.gate()
+    assert (gate.decision, "holds records that no event concludes" in why(gate)) == ("stop", True)
+
+
+def planted(project, values):
+    """Write a run beside the log, as somebody without the key can, and return its record of drift."""
+    name, records, files = new_run_id(project.now), [], {}
+    for check, value in values.items():
+        records.append(project.made(check, name, value, previous=records[-1].id if records else None))
+        files |= parts(records[-1], value, None)
+    write_run(project.archive, run_of(records, files, started=project.now), files)
+    return records[0]
+
+
+@pytest.mark.parametrize("gate", ["required = drift\n", "required = drift\nmax_age = 7d\n", "required = cost\n"])
+def test_a_result_that_was_taken_over_from_a_run_beside_the_log_counts_for_nothing(tmp_path, gate):
+    project = make_project(tmp_path, gate)
+    project.run({"cost": 1.0, "drift": 3.0})
+    original = planted(project, {"drift": 1.0})
+    taken = {"run": original.run, "record": original.id, "started": original.started}
+    project.run({"drift": 1.0}, reused=taken, started=original.started)
+    assert (project.gate().decision, "which the log does not conclude" in why(project.gate())) == ("stop", True)
+
+
+def test_a_result_may_be_taken_over_from_a_run_far_back_or_from_before_the_log(project):
+    old = first_format(project, {"drift": 1.0})
+    first = load_record(project.archive, old.id, "drift")
+    taken = {"run": old.id, "record": first.id, "started": first.started}
+    again = project.run({"drift": 1.0}, reused=taken, started=first.started)
+    for _ in range(3):
+        project.run({"cost": 1.0})
+    gate = project.gate(known=lambda: [])
+    assert (gate.decision, gate.lines[0].evidence.run) == ("go", again.id)
+
+
+def test_an_adopted_run_that_cannot_be_read_does_not_bring_an_older_pass_back(project):
+    first_format(project, GOOD)
+    failed = first_format(project, {"drift": 3.0})
+    project.run({"extra": 1.0})
+    assert project.gate().decision == "stop"
+    shutil.rmtree(project.archive.path(failed.id))
+    gate = project.gate()
+    assert (gate.decision, f"run {failed.id} is not as it was concluded" in why(gate)) == ("stop", True)
+
+
 def cut(project, batches):
     """Cut batches off the log's end, with the checkpoints that tell of them."""
     names = batch_names(project.archive)[-batches:]
@@ -482,8 +552,9 @@ def test_runs_that_never_ended_are_shown(project):
     announce(log, run=running, project="demo", checks=["cost"], seconds=1e9)
     announce(log, run=new_run_id(project.now), project="other", checks=["cost"], seconds=1e9)
     notes = project.gate(now=datetime.now(UTC)).notes
-    assert [("died" in n, "may still be running" in n) for n in notes] == [(False, True), (True, False)]
-    assert died in notes[1]
+    said = [next(w for w in ("died", "may still be running", "stopped: by a person") if w in n) for n in notes]
+    assert said == ["may still be running", "stopped: by a person", "died"]
+    assert [run in n for run, n in zip((running, stopped, died), notes, strict=True)] == [True] * 3
 
 
 def test_the_walk_gives_the_batches_of_the_log_backwards(project):

@@ -18,12 +18,13 @@ from project import KERNEL, prodnb, showing, write_project, write_template
 
 import prodnb.plan as planning
 import prodnb.run as running
-from prodnb.archive import load_run, read_json, summary
+from prodnb.archive import load_run, read_file, read_json, summary, write_run
 from prodnb.deliver import _metrics
 from prodnb.errors import ArchiveError, TemplateError
 from prodnb.forking import Forking
 from prodnb.gate import junit, markdown
 from prodnb.history import past_records
+from prodnb.log import open_log
 from prodnb.plan import plan_run
 from prodnb.record import Record, canonical, read_record, sha256
 from prodnb.report import render_report
@@ -32,6 +33,7 @@ from prodnb.run import run_checks
 from prodnb.run_check import verify_run
 from prodnb.settings import load_settings
 from prodnb.template import find_templates
+from prodnb.trail import announce
 from prodnb.verdict import CheckResult, Limit, Statistic, judge
 from prodnb.verify import verify
 
@@ -617,6 +619,25 @@ def test_an_altered_original_is_no_answer(folder, ran, name):
     assert first.run.id in why["looks"]
     assert "not as it was written" in why["looks"] or "cannot be trusted" in why["looks"]
     assert ran == ["looks", "looks"]
+
+
+@pytest.mark.parametrize("how", ["beside the log", "in place of one that died", "without a log"])
+def test_a_run_that_the_log_does_not_conclude_is_no_answer(folder, ran, how):
+    first, _ = run(folder)
+    other = "20260101T230000Z-00000000"
+    [told] = first.records
+    record = replace(told, run=other, seconds=9.0, id="")
+    data = read_file(first.archive, first.run.id, "looks.ipynb"), read_file(first.archive, first.run.id, "looks.html")
+    files = {"looks.ipynb": data[0], "looks.html": data[1], "records/looks.json": record.bytes}
+    entries, digests = [{"check": "looks", "id": record.id, "outcome": "passed"}], {n: sha256(d) for n, d in files.items()}
+    if how == "in place of one that died":
+        announce(open_log(first.archive), run=other, project="demo", checks=["looks"], seconds=-1.0)
+    write_run(first.archive, replace(first.run, id=other, records=entries, files=digests, previous=None, digest=""), files)
+    if how == "without a log":
+        shutil.rmtree(first.archive.at("log"))
+    plan = plan_run(load_settings(folder / "settings.ini"), ["looks"], reuse=True)
+    assert not plan.taken
+    assert f"the log does not conclude run {other}" in plan.because["looks"]
 
 
 def test_a_damaged_run_of_an_original_stops_no_run(folder, ran):

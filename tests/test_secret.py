@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from project import prodnb, showing, write_project, write_template
 
 from prodnb import secret
+from prodnb.console import safe
 from prodnb.errors import InputError, SettingsError
 from prodnb.kernels import execute
 from prodnb.scrub import passwords
@@ -117,6 +118,12 @@ def test_lines_of_a_key_are_masked_one_by_one():
 def test_masking_costs_nothing_where_nothing_is_known():
     body = {"text": "as it is"}
     assert mask(body) is body
+
+
+def test_what_is_said_at_a_terminal_holds_none(monkeypatch):
+    monkeypatch.setenv("DB", TOKEN)
+    read_secret("DB")
+    assert safe(f"cannot log in with {TOKEN!r}\x1b") == f"cannot log in with '{secret.MASK}'\N{REPLACEMENT CHARACTER}"
 
 
 def test_a_reference_is_no_password():

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def survivors(folder, count, seed):
     """Damage an archive in so many ways; return what was not found, or called by another name or place, and what was found."""
     world = make_world(folder)
     known = set(whole(world).findings)
-    assert [f.kind for f in known] == ["died"]
+    assert sorted(f.kind for f in known) == ["died", "stopped"]
     wrong, kinds = [], Counter()
     for mutant in mutants(world, count, seed):
         there, back = world.difference(mutant.files)
@@ -117,7 +118,38 @@ def test_a_run_that_never_ended_is_dead_when_its_time_is_over(tmp_path):
     assert (dead.kind, dead.run, dead.fault, found.faults) == ("died", run.id, False, [])
     assert "process" in dead.message  # where
     give_up(log, run.id, "stopped by Ctrl-C")
-    assert examine(log.archive, now=datetime.now(UTC) + HOURS).findings == ()
+    [ended] = examine(log.archive, now=datetime.now(UTC) + HOURS).findings
+    assert (ended.kind, ended.run, ended.fault, "stopped by Ctrl-C" in ended.message) == ("stopped", run.id, False, True)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("statements", [False, True])
+def test_files_under_the_name_of_a_run_that_died_or_was_stopped_are_a_fault_where_nobody_signed_them(tmp_path, ended, statements):
+    log = log_in(tmp_path)
+    log.clock = lambda: DAY + HOURS
+    run, files, _ = made_run(number=1, signer=None)
+    announce(log, run=run.id, project="demo", checks=["cost"], seconds=-600.0)
+    if ended:
+        give_up(log, run.id, "stopped by Ctrl-C")
+    if not statements:
+        files = {name: data for name, data in files.items() if not name.endswith(".dsse")}
+        run = replace(run, files={name: run.files[name] for name in files}, digest="")
+    write_run(log.archive, run, files)
+    faults = examine(log.archive).faults
+    assert {(f.kind, f.run) for f in faults} == {("wrongly signed" if statements else "extra", run.id)}
+
+
+def test_a_result_that_was_taken_over_from_a_run_beside_the_log_is_a_fault(tmp_path):
+    log = log_in(tmp_path, None)
+    log.clock = lambda: DAY + HOURS
+    run, files, records = made_run(["drift"], number=1, signer=None)
+    announce(log, run=run.id, project="demo", checks=["drift"], seconds=-600.0)
+    write_run(log.archive, run, files)  # no key, so nobody can tell who wrote it: unfinished
+    assert not examine(log.archive).faults
+    taken = {"run": run.id, "record": records[0].id, "started": records[0].started}
+    again = sealed_run(log, ["drift"], number=2, reused=taken, started=datetime.fromisoformat(run.started))
+    [fault] = examine(log.archive).faults
+    assert (fault.kind, fault.run, f"run {again.id} took drift over" in fault.message) == ("extra", run.id, True)
 
 
 def test_a_run_that_was_written_and_not_concluded_is_unfinished(tmp_path):

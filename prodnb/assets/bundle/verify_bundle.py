@@ -168,6 +168,7 @@ class Check:  # a bundle, in a folder or a zip file, and what is found in it, sa
 
     def proven(self, note):  # the size of a checkpoint that the newest one is known to extend
         origin, size, root = read_checkpoint(note)
+        must(size in self.roots, f"nothing here tells of the log with {size} leaves; ask for a bundle that is made with it")
         must(origin == self.origin and self.roots.get(size) == root, "the log is not proven to extend its checkpoint")
         return size
 
@@ -196,6 +197,7 @@ class Check:  # a bundle, in a folder or a zip file, and what is found in it, sa
         self.leaves[leaf] = index
         if run == "leaves" and json.loads(data)["format"] == "prodnb.entry.v1":
             entry = self.entries[index] = json.loads(data)
+            self.runs |= {entry["run"]} if entry["kind"] == "concluded" else set()
             self.keys = [*self.keys, read_key(entry["key"])] if self.signers and entry["kind"] == "key" else self.keys
 
     def run(self, run):
@@ -253,23 +255,20 @@ class Check:  # a bundle, in a folder or a zip file, and what is found in it, sa
 
     def kept(self, path):
         with open(path, "rb") as file:
-            size = self.proven(b"\n".join(file.read().split(b"\n")[:3]) + b"\n\n")
+            size = self.proven(b"\n".join(file.read().splitlines()[:3]) + b"\n\n")
         self.say("kept", f"the log extends the checkpoint of {size} leaves in {path}")
 
     def everything(self, kept):
         files, log = {*self.manifest["files"], *self.names} - {"bundle.json"}, {n for n in self.names if n.startswith("log/")}
-        runs = {*self.manifest["runs"], *(name.split("/")[1] for name in files if name.startswith("runs/"))}
+        self.runs = {*self.manifest["runs"], *(name.split("/")[1] for name in files if name.startswith("runs/"))}
         self.say("files", f"{self.each(self.file, files)} are as they were when the bundle was made")
         self.each(self.newest, {"log/checkpoint"})
         of = lambda part: {n for n in files if part in n and (part == ".dsse" or n in log)}  # noqa: E731
-        steps = [
-            (self.older, of("/consistency/")),
-            (self.proof, of(".tlog-proof")),
-            (self.run, runs),
-            (self.statement, of(".dsse")),
-        ]
+        steps = [(self.older, of("/consistency/")), (self.proof, of(".tlog-proof")), (self.run, self.runs)]
+        steps += [(self.statement, of(".dsse"))]
         steps += [(self.witness, of("/cosigned/")), (self.stamp, of("/timestamps/")), (self.kept, set(kept))]
         good = [self.each(*step) for step in steps]
+        self.say("PROBLEM", "there is no run in this bundle") if not self.runs else None
         due = {*log, *(f"{key[0]}+{key[1]}" for key in self.witnesses)}
         self.each(lambda name: must(name in self.used, "nothing here leads to it or was seen by it"), due)
         self.say("proven", "{} older checkpoints, {} leaves of the log, {} runs, {} statements, {} co-signatures".format(*good))
