@@ -36,7 +36,7 @@ def as_number(column: ibis.Column) -> ibis.Column:
     number = plain_number(column)
     return ibis.ifelse(number.abs() <= LARGEST, number, None) if column.type().is_floating() else number
 
-# %% ../nbs/226_bins.ipynb #b2bbc095
+# %% ../nbs/226_bins.ipynb #7e9fb593
 def bin_edges(
     values: np.ndarray, low: float, high: float, *, least: int = 1, calendar: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +91,7 @@ def _with_centres(
     with np.errstate(over="ignore", invalid="ignore"):
         means = np.bincount(held, weights=values, minlength=len(edges) - 1)[: len(edges) - 1] / np.maximum(rows, 1)
     middles = np.where((rows > 0) & np.isfinite(means), means, edges[:-1] / 2 + edges[1:] / 2)
+    middles = np.clip(middles, -LARGEST, LARGEST)  # the edge below the smallest number there is lies at minus infinity
     if least > 1:
         middles = _shared_centres(edges, middles, values, rows, least)
     return edges, np.concatenate([[low], np.clip(middles, np.maximum(edges[:-1], low), edges[1:]), [high]])

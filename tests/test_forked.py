@@ -512,7 +512,7 @@ def test_the_longest_check_starts_first(project, monkeypatch):
     write_template(project, "new", ["1"])
     write_template(project, "slow", ["1"])
     plan = SimpleNamespace(archive=None, templates={n: t for n, t in find_templates(project).items() if t.origin == "project"})
-    monkeypatch.setattr(pool, "run_ids", lambda archive: ["r"])
+    monkeypatch.setattr(pool, "run_ids", lambda archive, newest: ["r"])
     monkeypatch.setattr(pool, "load_run", lambda archive, run: run)
     monkeypatch.setattr(
         pool, "load_records", lambda *_: [SimpleNamespace(check=c, seconds=s) for c, s in (("passes", 1.0), ("slow", 9.0))]

@@ -222,7 +222,9 @@ def test_a_wheel_and_an_editable_install_find_the_templates(tmp_path):
     assert str(names) in editable
     copy = tmp_path / "source"
     shutil.copytree(
-        ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "__pycache__", "flights", "archive", "build", "*.egg-info")
+        ROOT,
+        copy,
+        ignore=shutil.ignore_patterns(".venv", ".git", ".hypothesis", "__pycache__", "flights", "archive", "build", "*.egg-info"),
     )
     pip = [
         sys.executable,

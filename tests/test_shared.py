@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shared import shared_data
 
@@ -32,6 +32,7 @@ def test_an_end_is_rounded_beyond_itself(value, width, up, whole):
 
 
 @settings(deadline=None, max_examples=60)
+@example([-1.7e308, -1.7e308])
 @given(st.lists(st.one_of(ENDS, st.integers(-50, 50).map(float), st.sampled_from([0.0, 7.0])), min_size=1, max_size=120))
 def test_all_rows_lie_between_rounded_ends(values):
     values = np.sort(values)
