@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['keys_app', 'init_keys', 'show_keys', 'rotate_keys', 'witness_command']
 
-# %% ../nbs/681_key_commands.ipynb #392b9f4e
+# %% ../nbs/681_key_commands.ipynb #d146b244
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,27 +13,24 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from .console import err, out, print_json, safe
+from .console import ArchiveUrl, AsJson, SettingsFile, err, out, print_json, safe
 from .errors import ArchiveError, SettingsError, nearest
 
-# %% ../nbs/681_key_commands.ipynb #4537e287
+# %% ../nbs/681_key_commands.ipynb #2d10ffa1
 keys_app = typer.Typer(help="Make, show and replace the keys that sign the record.", no_args_is_help=True)
 
-_Settings = Annotated[Path, typer.Option("--settings", "-s", help="The project's settings file.")]
 _Name = Annotated[
     str | None, typer.Option("--name", help="The key's name, such as example.com/flights; by default from the project's.")
 ]
-_ArchiveUrl = Annotated[str | None, typer.Option("--archive", help="Read this archive, without a settings file.")]
-_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
 def _line(text: str = "", style: str = "") -> None:
     out.print(Text(safe(text), style=style), soft_wrap=True)
 
-# %% ../nbs/681_key_commands.ipynb #7382085c
+# %% ../nbs/681_key_commands.ipynb #01fccbe1
 @keys_app.command("init")
 def init_keys(
-    settings: _Settings = Path("settings.ini"),
+    settings: SettingsFile = Path("settings.ini"),
     name: _Name = None,
     witness: Annotated[
         bool, typer.Option("--witness", help="A key that co-signs the logs of others, with `prodnb witness`.")
@@ -80,9 +77,9 @@ def _project(settings: Path) -> str:
         raise SettingsError("there is no settings file here that names the project", fix="give --settings, or --name for the key")
     return load_settings(settings).name
 
-# %% ../nbs/681_key_commands.ipynb #0856a7ac
+# %% ../nbs/681_key_commands.ipynb #bf894a45
 @keys_app.command("show")
-def show_keys(settings: _Settings = Path("settings.ini"), archive: _ArchiveUrl = None, as_json: _AsJson = False) -> None:
+def show_keys(settings: SettingsFile = Path("settings.ini"), archive: ArchiveUrl = None, as_json: AsJson = False) -> None:
     """Show which keys may sign, which of them are here, which the log names, and the newest checkpoint."""
     from prodnb.archive import archive_of, open_archive
     from prodnb.settings import load_settings
@@ -165,10 +162,10 @@ def _show_checkpoint(found: dict[str, Any] | None) -> None:
         _line(f"  co-signed by {who['name']} at {who['time']}", "green")
     return None
 
-# %% ../nbs/681_key_commands.ipynb #68871b1d
+# %% ../nbs/681_key_commands.ipynb #de3ff816
 @keys_app.command("rotate")
 def rotate_keys(
-    settings: _Settings = Path("settings.ini"),
+    settings: SettingsFile = Path("settings.ini"),
     name: _Name = None,
     lost: Annotated[
         str | None,
@@ -220,10 +217,10 @@ def _one_of(keys: list[Any], text: str) -> Any:
         raise SettingsError(problem, fix=nearest(text, [key.id.hex() for key in keys]))
     return found[0]
 
-# %% ../nbs/681_key_commands.ipynb #4b98a869
+# %% ../nbs/681_key_commands.ipynb #d6635236
 def witness_command(
-    settings: _Settings = Path("settings.ini"),
-    archive: _ArchiveUrl = None,
+    settings: SettingsFile = Path("settings.ini"),
+    archive: ArchiveUrl = None,
     key: Annotated[
         list[str] | None,
         typer.Option("--key", metavar="VKEY", help="A key of the log, as its holder gave it to you by another way."),
@@ -235,7 +232,7 @@ def witness_command(
     folder: Annotated[
         Path | None, typer.Option(help="What this witness remembers; by default in your configuration folder.")
     ] = None,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Prove that the log only grew since you looked last, and co-sign its newest checkpoint with your own key."""
     from prodnb.archive import archive_of, open_archive

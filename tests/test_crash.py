@@ -41,7 +41,7 @@ def crashed(url, notes, **numbers):
 def assert_all_well(archive, told, *, writers, count, kills):
     """Every run that its writer knew to be finished is there once; of the others at most one for each kill was begun."""
     assert told["failed"] == 0, told["said"]
-    assert told["killed"] >= kills // 3  # a kill that comes after the end kills nobody
+    assert told["killed"] > kills // 2
     finished = [run for runs in told["finished"] for run in runs]
     assert len(finished) == len(set(finished)) == writers * count
     found = account(archive)

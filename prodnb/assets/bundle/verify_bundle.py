@@ -4,7 +4,6 @@
 # BUNDLE  the zip file or its unpacked folder; by default the folder that this file lies in
 # KEY     a public key, NAME+ID+BASE64, that you were given another way than with this bundle
 # FILE    a checkpoint of the log that you kept: the log that is proven here has to agree with it
-#
 # Ends with 0 if everything agrees, 1 if something does not, 2 if this is no bundle. It recomputes the SHA-256 of every file, the
 # Merkle proofs that each record and entry is in the log and that the log was only added to (RFC 9162), and the Ed25519 signatures
 # (RFC 8032) of checkpoints and witnesses (C2SP signed-note, tlog-cosignature) and of statements (in-toto in DSSE envelopes).
@@ -24,6 +23,7 @@ decode = lambda text: base64.b64decode(text, validate=True)  # noqa: E731
 
 
 def point_of(data):
+    """Return the point of the curve that 32 bytes stand for, in extended coordinates (RFC 8032, 5.1.3)."""
     y, sign = int.from_bytes(data, "little") & ((1 << 255) - 1), data[31] >> 7
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(square, (P + 3) // 8, P)
@@ -33,7 +33,7 @@ def point_of(data):
 
 
 def holds(public, data, signature):
-    # is this the Ed25519 signature of these bytes by this key? nothing here is secret, so it need not take the same time always
+    """Is this the Ed25519 signature of these bytes by this key? Nothing here is secret, so it need not always take the same time."""
     def added(a, b):
         e, f = (a[1] - a[0]) * (b[1] - b[0]), (a[1] + a[0]) * (b[1] + b[0])
         g, h = 2 * a[3] * b[3] * D, 2 * a[2] * b[2]
@@ -115,7 +115,9 @@ def signed_by(data, keys):
     return found
 
 
-class Check:  # a bundle, in a folder or a zip file, and what is found in it, said as it is found
+class Check:
+    """A bundle, in a folder or a zip file, and what is found in it, said as it is found."""
+
     def __init__(self, path, keys, witnesses):
         self.zip = zipfile.ZipFile(path) if os.path.isfile(path) else None
         self.open = self.zip.open if self.zip else lambda name: open(f"{path}/{name}", "rb")  # noqa: SIM115
@@ -166,7 +168,8 @@ class Check:  # a bundle, in a folder or a zip file, and what is found in it, sa
             self.say("signed", f"by {key[0]}+{key[1]}+{base64.b64encode(bytes([1]) + key[3]).decode()}")
         must(self.signers or not (self.keys or read_note(self.note)[1]), "it is not signed by a key that is to be trusted")
 
-    def proven(self, note):  # the size of a checkpoint that the newest one is known to extend
+    def proven(self, note):
+        """Return the size of a checkpoint that the newest one is known to extend."""
         origin, size, root = read_checkpoint(note)
         must(size in self.roots, f"nothing here tells of the log with {size} leaves; ask for a bundle that is made with it")
         must(origin == self.origin and self.roots.get(size) == root, "the log is not proven to extend its checkpoint")
